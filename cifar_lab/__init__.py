@@ -1,0 +1,60 @@
+"""cifar_lab: a course's image classification experiments on CIFAR-10 and CIFAR-100.
+
+    data = cifar_lab.load("cifar10")
+    model = cifar_lab.build_model("convnet")
+    history = cifar_lab.fit(model, data.train, cifar_lab.Recipe(...), test=data.test)
+    print(cifar_lab.test_accuracy(model, data.test))
+
+The modules, in the order in which data flows through them: `data`, `models`, `evaluation`,
+`training`, `experiments`, `reporting`.
+"""
+
+from cifar_lab.checkpoint import load_weights, save_weights
+from cifar_lab.data import Batches, Data, ImageSet, Role, load, load_or_stand_in, split
+from cifar_lab.errors import CorruptedDataError, DatasetUnavailableError, TrainingDivergedError
+from cifar_lab.evaluation import confusion_matrix, most_confused, predict, test_accuracy
+from cifar_lab.experiments import ASSIGNMENT_A_RECIPE, EXPERIMENTS, GROUPS, Experiment, run
+from cifar_lab.models import MODELS, build_model
+from cifar_lab.models.size import count_macs, count_parameters
+from cifar_lab.recipe import Recipe, build_optimizer
+from cifar_lab.reproducibility import best_device, seed_everything
+from cifar_lab.results import Result, find_results, load_result
+from cifar_lab.training import EpochRecord, fit, train_epoch
+
+__all__ = [
+    "ASSIGNMENT_A_RECIPE",
+    "EXPERIMENTS",
+    "GROUPS",
+    "MODELS",
+    "Batches",
+    "CorruptedDataError",
+    "Data",
+    "DatasetUnavailableError",
+    "EpochRecord",
+    "Experiment",
+    "ImageSet",
+    "Recipe",
+    "Result",
+    "Role",
+    "TrainingDivergedError",
+    "best_device",
+    "build_model",
+    "build_optimizer",
+    "confusion_matrix",
+    "count_macs",
+    "count_parameters",
+    "find_results",
+    "fit",
+    "load",
+    "load_or_stand_in",
+    "load_result",
+    "load_weights",
+    "most_confused",
+    "predict",
+    "run",
+    "save_weights",
+    "seed_everything",
+    "split",
+    "test_accuracy",
+    "train_epoch",
+]

@@ -1,0 +1,313 @@
+"""Labelled images in memory, and batches of them on a device.
+
+Images are uint8, N x 3 x 32 x 32, laid out channels-last in memory (the order of CIFAR's files as
+torchvision gives them, and the one that convolutions like best). A batch is gathered, converted
+to [0, 1] and augmented on the device where the images are.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from enum import Enum
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from cifar_lab import synthetic
+from cifar_lab.download import ensure_files
+from cifar_lab.errors import DatasetUnavailableError, unknown_name
+from cifar_lab.reproducibility import as_device, check_seed, generator
+
+Transform = Callable[[Tensor, torch.Generator], Tensor]
+"""Images (N, 3, H, W) in [0, 1] and a generator on their device -> images of the same shape."""
+
+
+class Role(str, Enum):
+    """What a set of images may be used for."""
+
+    TRAIN = "train"
+    VALIDATION = "validation"
+    TEST = "test"
+
+
+@dataclass(frozen=True, eq=False)
+class ImageSet:
+    """Labelled images with a role.
+
+    It is also a map-style dataset, so a `torch.utils.data.DataLoader` takes it: item `i` is
+    (image in [0, 1], float32, 3 x H x W; label, int).
+
+    Attributes:
+        images: uint8, N x 3 x H x W.
+        labels: int64, N, each in [0, len(class_names)).
+        role: what the images may be used for.
+        class_names: the name of each label.
+        dataset: where the images come from: "cifar10", "cifar100", "synthetic".
+
+    Raises:
+        TypeError: images that are not uint8, or labels that are not int64.
+        ValueError: another shape, another number of labels than images, a label without a class.
+    """
+
+    images: Tensor
+    labels: Tensor
+    role: Role
+    class_names: tuple[str, ...]
+    dataset: str = "custom"
+
+    def __post_init__(self) -> None:
+        images, labels = self.images, self.labels
+        if images.dtype != torch.uint8:
+            raise TypeError(
+                f"images are {images.dtype}; expected torch.uint8, 0 to 255. "
+                "Images scaled to [0, 1] go back with (images * 255).round().to(torch.uint8)."
+            )
+        if images.ndim != 4 or images.shape[1] != 3:
+            raise ValueError(
+                f"images have shape {tuple(images.shape)}; expected (N, 3, height, width). "
+                "Images with the channels last turn with images.permute(0, 3, 1, 2)."
+            )
+        if labels.dtype != torch.int64:
+            raise TypeError(f"labels are {labels.dtype}; expected torch.int64: labels.long().")
+        if labels.shape != images.shape[:1]:
+            raise ValueError(
+                f"labels have shape {tuple(labels.shape)}; expected ({len(images)},), "
+                "one label an image."
+            )
+        if len(labels) and not 0 <= int(labels.min()) <= int(labels.max()) < self.num_classes:
+            raise ValueError(
+                f"labels run from {int(labels.min())} to {int(labels.max())}; expected 0 to "
+                f"{self.num_classes - 1}, one of the {self.num_classes} class names."
+            )
+
+    @property
+    def num_classes(self) -> int:
+        """How many classes there are."""
+        return len(self.class_names)
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def __getitem__(self, index: int) -> tuple[Tensor, int]:
+        return to_unit_interval(self.images[index]), int(self.labels[index])
+
+    def subset(self, indices: Tensor, role: Role | None = None) -> ImageSet:
+        """The images at `indices` (int64), in that order; test images stay test images.
+
+        Raises:
+            ValueError: the subset of a test set would be given another role.
+        """
+        role = role or self.role
+        if self.role is Role.TEST and role is not Role.TEST:
+            raise ValueError("Test images are for the final evaluation: they can't be relabelled.")
+        images = gather(self.images, indices.to(self.images.device))
+        labels = self.labels[indices.to(self.labels.device)]
+        return replace(self, images=images, labels=labels, role=role)
+
+    def to(self, device: torch.device | str) -> ImageSet:
+        """The same images on another device."""
+        return replace(self, images=self.images.to(device), labels=self.labels.to(device))
+
+
+@dataclass(frozen=True, eq=False)
+class Data:
+    """A dataset: its training images, its test images and the names of its classes."""
+
+    name: str
+    train: ImageSet
+    test: ImageSet
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """The name of each label."""
+        return self.train.class_names
+
+
+DATASETS = ("cifar10", "cifar100", "synthetic")
+SYNTHETIC_TRAIN_IMAGES, SYNTHETIC_TEST_IMAGES = 10_000, 2_000
+
+
+def load(name: str, root: str | Path | None = None) -> Data:
+    """CIFAR-10, CIFAR-100 or the built-in synthetic stand-in, as images in memory.
+
+    Args:
+        name: "cifar10", "cifar100" (50,000 and 10,000 images each) or "synthetic" (10,000 and
+            2,000 images drawn by code, which need neither files nor a network).
+        root: the folder with the datasets. Files that are there are used as they are; missing ones
+            are downloaded into it. By default the environment variable `CIFAR_LAB_DATA`, or
+            `data` where that is not set.
+
+    Raises:
+        ValueError: an unknown name.
+        DatasetUnavailableError: the files are missing and could not be downloaded.
+        CorruptedDataError: a file is there but is not the official one.
+    """
+    if name not in DATASETS:
+        raise unknown_name("dataset", name, DATASETS)
+    if name == "synthetic":
+        return _load_synthetic()
+    from torchvision import datasets  # imported late: it takes seconds, and the rest needs none
+
+    root = Path(root or os.environ.get("CIFAR_LAB_DATA") or "data")
+    ensure_files(name, root)
+    source = {"cifar10": datasets.CIFAR10, "cifar100": datasets.CIFAR100}[name]
+    parts = [source(root, train=train) for train in (True, False)]
+    class_names = tuple(parts[0].classes)
+    train, test = (
+        _from_numpy(part.data, np.asarray(part.targets), role, class_names, name)
+        for part, role in zip(parts, (Role.TRAIN, Role.TEST), strict=True)
+    )
+    return Data(name, train, test)
+
+
+def load_or_stand_in(name: str, root: str | Path | None = None) -> Data:
+    """The dataset, or the synthetic stand-in with a loud warning where its files can't be had.
+
+    It is for a first look without a network: figures on the stand-in say nothing about CIFAR.
+    Takes and raises what `load` does, but for `DatasetUnavailableError`.
+    """
+    try:
+        return load(name, root)
+    except DatasetUnavailableError as error:
+        rule = "!" * 100
+        print(f"{rule}\n{error}\n\n{STAND_IN_WARNING.format(name=name)}\n{rule}")
+        return load("synthetic")
+
+
+STAND_IN_WARNING = (
+    "SYNTHETIC STAND-IN: every figure from here on is of drawn images, NOT of {name}."
+)
+
+
+def _load_synthetic() -> Data:
+    sizes = {Role.TRAIN: SYNTHETIC_TRAIN_IMAGES, Role.TEST: SYNTHETIC_TEST_IMAGES}
+    train, test = (
+        _from_numpy(*synthetic.draw(size, seed=seed), role, synthetic.CLASS_NAMES, "synthetic")
+        for seed, (role, size) in enumerate(sizes.items())
+    )
+    return Data("synthetic", train, test)
+
+
+def _from_numpy(
+    pixels: np.ndarray, labels: np.ndarray, role: Role, class_names: tuple[str, ...], dataset: str
+) -> ImageSet:
+    """Pixels (N, 32, 32, 3) -> an image set that shares their memory."""
+    images = torch.from_numpy(pixels).permute(0, 3, 1, 2)
+    return ImageSet(images, torch.from_numpy(labels.astype(np.int64)), role, class_names, dataset)
+
+
+def gather(images: Tensor, indices: Tensor) -> Tensor:
+    """The images at `indices`, channels-last like the images they come from."""
+    channels_last = images.permute(0, 2, 3, 1)  # a view; rows of it are contiguous in memory
+    return channels_last[indices].permute(0, 3, 1, 2)
+
+
+def to_unit_interval(images: Tensor) -> Tensor:
+    """Pixels uint8, 0 to 255 -> float32 in [0, 1], as torchvision's `ToTensor` scales them."""
+    return images.to(torch.float32).div_(255)
+
+
+class Batches:
+    """Batches of (images, labels) on a device: float32 in [0, 1], N x 3 x H x W; int64, N.
+
+    Every image comes once an epoch; the last batch may be smaller. The order and what `transform`
+    draws depend on (seed, epoch) alone. Each pass is the next epoch; set `epoch` to go elsewhere.
+
+    Args:
+        image_set: the images.
+        batch_size: images in a batch.
+        shuffle: in a new random order every epoch, or in the set's own.
+        seed: the run's seed.
+        transform: a random change of a whole batch of images, drawn per image.
+        device: where the images are kept and the batches come out; None for the best there is.
+
+    Raises:
+        ValueError: an empty image set, or a batch size below 1.
+    """
+
+    def __init__(
+        self,
+        image_set: ImageSet,
+        batch_size: int,
+        *,
+        shuffle: bool = False,
+        seed: int = 0,
+        transform: Transform | None = None,
+        device: torch.device | str | None = None,
+    ) -> None:
+        check_seed(seed)
+        if batch_size < 1:
+            raise ValueError(f"batch_size is {batch_size}; expected at least 1.")
+        if len(image_set) == 0:
+            raise ValueError(f"The {image_set.role.value} set is empty; expected images in it.")
+        self.device = as_device(device)
+        self.dataset = image_set.to(self.device)
+        self.batch_size = batch_size
+        self.shuffle = shuffle
+        self.seed = seed
+        self.transform = transform
+        self.epoch = 0
+
+    def __len__(self) -> int:
+        return math.ceil(len(self.dataset) / self.batch_size)
+
+    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
+        epoch, self.epoch = self.epoch, self.epoch + 1
+        draws = generator(self.seed, epoch, "transform", self.device) if self.transform else None
+        for indices in self._order(epoch).split(self.batch_size):
+            images = to_unit_interval(gather(self.dataset.images, indices))
+            if self.transform is not None and draws is not None:
+                images = self.transform(images, draws)
+            yield images, self.dataset.labels[indices]
+
+    def _order(self, epoch: int) -> Tensor:
+        """This epoch's order, drawn on the CPU so that it is the same for every device."""
+        if not self.shuffle:
+            return torch.arange(len(self.dataset), device=self.device)
+        order = torch.randperm(len(self.dataset), generator=generator(self.seed, epoch, "order"))
+        return order.to(self.device)
+
+
+def split(
+    image_set: ImageSet, validation_fraction: float = 0.1, *, seed: int, stratified: bool = False
+) -> tuple[ImageSet, ImageSet]:
+    """Training images -> (training, validation), disjoint and together all of them.
+
+    Args:
+        image_set: images of the train role.
+        validation_fraction: the share that goes to validation, in (0, 1).
+        seed: the same seed gives the same split on every machine.
+        stratified: keep each class's share, to within one image a class.
+
+    Raises:
+        ValueError: the set is not for training, or one of the two parts would be empty.
+    """
+    if image_set.role is not Role.TRAIN:
+        raise ValueError(f"Only training images are split; these are {image_set.role.value}.")
+    check_seed(seed)
+    draw = np.random.default_rng(seed)
+    labels = image_set.labels.cpu().numpy()
+    if stratified:
+        groups = [np.flatnonzero(labels == label) for label in range(image_set.num_classes)]
+    else:
+        groups = [np.arange(len(labels))]
+    chosen = [
+        draw.permutation(group)[: round(len(group) * validation_fraction)] for group in groups
+    ]
+    is_validation = np.zeros(len(labels), dtype=bool)
+    is_validation[np.concatenate(chosen)] = True
+    if not 0 < is_validation.sum() < len(labels):
+        raise ValueError(
+            f"validation_fraction {validation_fraction} of {len(labels)} images leaves a part "
+            "empty; expected a share between 0 and 1 that gives each part images."
+        )
+    parts = ((~is_validation, Role.TRAIN), (is_validation, Role.VALIDATION))
+    train, validation = (
+        image_set.subset(torch.from_numpy(np.flatnonzero(chosen)), role) for chosen, role in parts
+    )
+    return train, validation

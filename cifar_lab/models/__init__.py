@@ -1,0 +1,60 @@
+"""The coursework's networks, one file a family, and a registry by name.
+
+Every model takes images (N, 3, 32, 32) in [0, 1] and returns logits (N, num_classes).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from torch import nn
+
+from cifar_lab.errors import unknown_name
+from cifar_lab.models.convnet import ConvNet, SkeletonConvNet, TinyNet
+from cifar_lab.models.mlp import SimpleMLP
+from cifar_lab.models.resnet import (
+    BottleneckResBlock,
+    BottleneckResNet,
+    resnet_small,
+    resnet_wide,
+)
+from cifar_lab.models.separable import DSConvBlock, Normalize, SmallCIFARNet
+
+__all__ = [
+    "MODELS",
+    "BottleneckResBlock",
+    "BottleneckResNet",
+    "ConvNet",
+    "DSConvBlock",
+    "Normalize",
+    "SimpleMLP",
+    "SkeletonConvNet",
+    "SmallCIFARNet",
+    "TinyNet",
+    "build_model",
+    "resnet_small",
+    "resnet_wide",
+]
+
+MODELS: dict[str, Callable[..., nn.Module]] = {
+    "mlp": SimpleMLP,
+    "skeleton": SkeletonConvNet,
+    "convnet": ConvNet,
+    "resnet-small": resnet_small,
+    "resnet-wide": resnet_wide,
+    "tinynet": TinyNet,
+    "smallcifarnet": SmallCIFARNet,
+}
+
+
+def build_model(name: str, num_classes: int = 10) -> nn.Module:
+    """A new model by its registered name, with PyTorch's default initialisation.
+
+    Raises:
+        ValueError: an unknown name (the message offers the nearest), or fewer than two classes.
+    """
+    if name not in MODELS:
+        raise unknown_name("model", name, MODELS)
+    if num_classes < 2:
+        raise ValueError(f"num_classes is {num_classes}; a classifier needs at least 2.")
+    return MODELS[name](num_classes=num_classes)

@@ -1,0 +1,91 @@
+"""Depthwise-separable networks (assignment B; Howard et al. 2017, arXiv:1704.04861)."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+CIFAR10_MEAN, CIFAR10_STD = (0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616)
+CIFAR100_MEAN, CIFAR100_STD = (0.5071, 0.4867, 0.4408), (0.2675, 0.2565, 0.2761)
+
+
+class Normalize(nn.Module):
+    """Subtract a mean and divide by a standard deviation per channel, without any parameter.
+
+    As the first layer of a model it makes training and test agree: whoever evaluates the model
+    hands it images in [0, 1] and needs to know nothing else.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, mean: tuple[float, ...], std: tuple[float, ...]) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.tensor(mean).view(1, -1, 1, 1))
+        self.register_buffer("std", torch.tensor(std).view(1, -1, 1, 1))
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Images (N, C, H, W) in [0, 1] -> the same shape, about zero mean and unit variance."""
+        return (images - self.mean) / self.std
+
+
+class DSConvBlock(nn.Module):
+    """3x3 depthwise, then 1x1 pointwise convolution, batch norm, ReLU, dropout of whole channels.
+
+    A 3x3 convolution costs 9 x in x out weights; looking around (depthwise, 9 x in) and mixing
+    channels (pointwise, in x out) one after the other costs a small part of that.
+    """
+
+    def __init__(
+        self, in_channels: int, out_channels: int, stride: int = 1, p_drop: float = 0.1
+    ) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(
+            nn.Conv2d(
+                in_channels,
+                in_channels,
+                kernel_size=3,
+                stride=stride,
+                padding=1,
+                groups=in_channels,
+                bias=False,
+            ),
+            nn.Conv2d(in_channels, out_channels, kernel_size=1, bias=False),
+            nn.BatchNorm2d(out_channels),
+            nn.ReLU(),
+            nn.Dropout2d(p_drop),
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Features (N, in, H, W) -> (N, out, H, W), or half the size with stride 2."""
+        return self.layers(x)
+
+
+class SmallCIFARNet(nn.Module):
+    """Six depthwise-separable blocks and global average pooling (assignment B).
+
+    765,055 parameters for 100 classes. The normalisation with CIFAR-100's statistics is its first
+    layer.
+    """
+
+    def __init__(self, num_classes: int = 100) -> None:
+        super().__init__()
+        self.normalize = Normalize(CIFAR100_MEAN, CIFAR100_STD)
+        self.features = nn.Sequential(
+            DSConvBlock(3, 64, p_drop=0.05),
+            nn.MaxPool2d(2),  # 32x32 -> 16x16
+            DSConvBlock(64, 128, p_drop=0.10),
+            nn.MaxPool2d(2),  # 16x16 -> 8x8
+            DSConvBlock(128, 256, p_drop=0.15),
+            nn.MaxPool2d(2),  # 8x8 -> 4x4
+            DSConvBlock(256, 512, p_drop=0.20),
+            DSConvBlock(512, 512, p_drop=0.20),
+            DSConvBlock(512, 512, p_drop=0.20),
+        )
+        self.head = nn.Sequential(
+            nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(512, num_classes)
+        )
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Images (N, 3, 32, 32) in [0, 1] -> logits (N, num_classes)."""
+        return self.head(self.features(self.normalize(images)))

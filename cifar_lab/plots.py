@@ -1,0 +1,168 @@
+"""Pictures: images, learning curves, accuracy against size, confusion, filters.
+
+Each function returns a matplotlib figure and shows nothing; a notebook shows what a cell returns.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from matplotlib.figure import Figure
+from torch import Tensor
+
+from cifar_lab.data import ImageSet
+from cifar_lab.results import Result
+
+PERCENT = "test accuracy (%)"
+
+
+def plot_images(image_set: ImageSet, per_class: int = 8) -> Figure:
+    """The first `per_class` images of each class, a row a class."""
+    names = image_set.class_names
+    figure = Figure(figsize=(per_class * 0.75 + 1.6, len(names) * 0.75))
+    grid = figure.subplots(len(names), per_class, squeeze=False)
+    for label, row in enumerate(grid):
+        indices = torch.nonzero(image_set.labels == label).flatten()[:per_class]
+        for axes in row:
+            axes.axis("off")
+        for axes, index in zip(row, indices, strict=False):
+            axes.imshow(_pixels(image_set.images[index]))
+        row[0].text(-4, 16, names[label], ha="right", va="center")
+    figure.subplots_adjust(left=0.2, right=1, top=1, bottom=0, wspace=0.05, hspace=0.05)
+    return figure
+
+
+def plot_predictions(image_set: ImageSet, logits: Tensor, indices: Sequence[int]) -> Figure:
+    """Images with their true class, and the three likeliest classes by the model.
+
+    Args:
+        image_set: the images.
+        logits: (len(image_set), num_classes).
+        indices: which images to show.
+    """
+    figure = Figure(figsize=(2.1 * len(indices), 2.9), layout="constrained")
+    names = image_set.class_names
+    for axes, index in zip(
+        figure.subplots(1, len(indices), squeeze=False)[0], indices, strict=True
+    ):
+        axes.imshow(_pixels(image_set.images[index]))
+        axes.axis("off")
+        chances, classes = logits[index].softmax(dim=0).topk(min(3, len(names)))
+        guesses = [
+            f"{names[int(label)]} {100 * float(chance):.0f} %"
+            for chance, label in zip(chances, classes, strict=True)
+        ]
+        axes.set_title(
+            "\n".join([f"true: {names[int(image_set.labels[index])]}", *guesses]), size=9
+        )
+    return figure
+
+
+def plot_learning_curves(results: Sequence[Result]) -> Figure:
+    """Training loss and test accuracy by epoch, a line a result."""
+    figure = Figure(figsize=(10, 3.8), layout="constrained")
+    loss_axes, accuracy_axes = figure.subplots(1, 2)
+    for result in results:
+        epochs = [record.epoch for record in result.history]
+        losses = [record.train_loss for record in result.history]
+        accuracies = [
+            np.nan if record.test_accuracy is None else record.test_accuracy
+            for record in result.history
+        ]
+        loss_axes.plot(epochs, losses, marker="o", label=result.title)
+        accuracy_axes.plot(epochs, accuracies, marker="o", label=result.title)
+    loss_axes.set(xlabel="epoch", ylabel="training loss (cross-entropy)")
+    accuracy_axes.set(xlabel="epoch", ylabel=PERCENT)
+    for axes in (loss_axes, accuracy_axes):
+        axes.xaxis.get_major_locator().set_params(integer=True)
+        axes.grid(alpha=0.3)
+    accuracy_axes.legend(fontsize=8)
+    figure.suptitle(_dataset_title(results))
+    return figure
+
+
+def plot_accuracy_against_parameters(results: Sequence[Result]) -> Figure:
+    """Test accuracy against the number of parameters (log scale): up and to the left is better."""
+    figure = Figure(figsize=(7, 4.2), layout="constrained")
+    axes = figure.subplots()
+    for result in results:
+        axes.scatter(result.parameters, result.test_accuracy, s=60)
+        axes.annotate(
+            result.title,
+            (result.parameters, result.test_accuracy),
+            xytext=(7, 5),
+            textcoords="offset points",
+            size=9,
+        )
+    axes.set_xscale("log")
+    axes.set(xlabel="parameters (log scale)", ylabel=PERCENT, title=_dataset_title(results))
+    axes.margins(x=0.25, y=0.15)
+    axes.grid(alpha=0.3, which="both")
+    return figure
+
+
+def plot_confusion(confusion: Tensor, class_names: Sequence[str]) -> Figure:
+    """A confusion matrix, each row in percent of its true class."""
+    percent = 100 * confusion.double() / confusion.sum(dim=1, keepdim=True).clamp(min=1)
+    figure = Figure(figsize=(7, 6), layout="constrained")
+    axes = figure.subplots()
+    axes.imshow(percent, cmap="Blues", vmin=0, vmax=100)
+    ticks = range(len(class_names))
+    axes.set_xticks(ticks, class_names, rotation=45, ha="right")
+    axes.set_yticks(ticks, class_names)
+    axes.set(xlabel="predicted class", ylabel="true class")
+    for true, row in enumerate(percent):
+        for predicted, value in enumerate(row):
+            color = "white" if value > 50 else "black"
+            axes.text(
+                predicted, true, f"{value:.0f}", ha="center", va="center", color=color, size=8
+            )
+    axes.set_title("percent of each true class")
+    return figure
+
+
+def plot_weights(weights: Tensor, columns: int = 10) -> Figure:
+    """Weights that look at an RGB image, each as a small picture.
+
+    Args:
+        weights: (N, 3, H, W): a first convolution's filters, or rows of a first linear layer
+            reshaped to the image. Each is scaled to the full range of brightness by itself.
+        columns: pictures in a row.
+
+    Raises:
+        ValueError: the weights don't look at three channels.
+    """
+    if weights.ndim != 4 or weights.shape[1] != 3:
+        raise ValueError(f"weights have shape {tuple(weights.shape)}; expected (N, 3, H, W).")
+    rows = -(-len(weights) // columns)
+    figure = Figure(figsize=(columns * 0.9, rows * 0.9), layout="constrained")
+    for axes in figure.subplots(rows, columns, squeeze=False).flat:
+        axes.axis("off")
+    for axes, weight in zip(figure.axes, weights.detach().float().cpu(), strict=False):
+        low, high = weight.min(), weight.max()
+        axes.imshow(((weight - low) / (high - low).clamp(min=1e-12)).permute(1, 2, 0))
+    return figure
+
+
+def plot_shift(shifts: Sequence[int], accuracies: dict[str, list[float]]) -> Figure:
+    """Accuracy (percent) against a shift of the images in pixels, a line a network."""
+    figure = Figure(figsize=(6.5, 3.8), layout="constrained")
+    axes = figure.subplots()
+    for title, values in accuracies.items():
+        axes.plot(shifts, values, marker="o", label=title)
+    axes.set(xlabel="images shifted to the right by (pixels)", ylabel=PERCENT)
+    axes.grid(alpha=0.3)
+    axes.legend(fontsize=8)
+    return figure
+
+
+def _pixels(image: Tensor) -> np.ndarray:
+    """uint8 (3, H, W) -> what matplotlib shows, (H, W, 3)."""
+    return image.permute(1, 2, 0).cpu().numpy()
+
+
+def _dataset_title(results: Sequence[Result]) -> str:
+    datasets = sorted({result.dataset for result in results})
+    return "SYNTHETIC stand-in, not CIFAR" if "synthetic" in datasets else ""

@@ -1,0 +1,122 @@
+"""How to train, as data: adding an experiment is adding a row, not a loop."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from cifar_lab.errors import unknown_name
+
+OPTIMIZERS = ("sgd", "adam", "adamw")
+PRECISIONS = ("auto", "fp32", "bf16", "fp16")
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Everything about a training run but its data, its model and its seed.
+
+    Attributes:
+        epochs: passes over the training images.
+        batch_size: images in a batch.
+        optimizer: "sgd", "adam" or "adamw".
+        learning_rate: the optimizer's step size.
+        momentum: SGD's momentum, in [0, 1); Adam and AdamW keep PyTorch's betas.
+        nesterov: SGD looks ahead along its momentum.
+        weight_decay: added as an L2 gradient by SGD and Adam, decoupled in AdamW.
+        label_smoothing: share of a label's weight spread over all classes, in [0, 1).
+        precision: of the forward and backward pass: "fp32", "bf16", "fp16" (with a gradient scaler;
+            CUDA only), or "auto", which takes the fastest that the device has in hardware.
+            Weights and optimizer state are float32 always, and so is evaluation.
+
+    Raises:
+        ValueError: a field has a value that can't be trained with.
+    """
+
+    epochs: int
+    batch_size: int
+    optimizer: str
+    learning_rate: float
+    momentum: float = 0.0
+    nesterov: bool = False
+    weight_decay: float = 0.0
+    label_smoothing: float = 0.0
+    precision: str = "auto"
+
+    def __post_init__(self) -> None:
+        for name in ("epochs", "batch_size"):
+            value = getattr(self, name)
+            if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+                raise ValueError(f"{name} is {value!r}; expected a whole number, at least 1.")
+        if self.optimizer not in OPTIMIZERS:
+            raise unknown_name("optimizer", self.optimizer, OPTIMIZERS)
+        if self.precision not in PRECISIONS:
+            raise unknown_name("precision", self.precision, PRECISIONS)
+        if not 0 < self.learning_rate < float("inf"):
+            raise ValueError(
+                f"learning_rate is {self.learning_rate!r}; expected a number above 0, such as 1e-3."
+            )
+        if not 0 <= self.weight_decay < float("inf"):
+            raise ValueError(f"weight_decay is {self.weight_decay!r}; expected 0 or more.")
+        for name in ("momentum", "label_smoothing"):
+            if not 0 <= getattr(self, name) < 1:
+                raise ValueError(f"{name} is {getattr(self, name)!r}; expected 0 or more, below 1.")
+        if self.optimizer != "sgd" and (self.momentum or self.nesterov):
+            raise ValueError(
+                f"momentum and nesterov are settings of 'sgd'; the optimizer is {self.optimizer!r}."
+            )
+        if self.nesterov and not self.momentum:
+            raise ValueError("nesterov needs a momentum above 0, such as 0.9.")
+
+
+def build_optimizer(recipe: Recipe, model: nn.Module) -> torch.optim.Optimizer:
+    """The recipe's optimizer over the model's trainable parameters.
+
+    Raises:
+        ValueError: the model has no parameter to train.
+    """
+    parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    if not parameters:
+        raise ValueError("The model has no parameter that requires a gradient; nothing to train.")
+    if recipe.optimizer == "sgd":
+        return torch.optim.SGD(
+            parameters,
+            lr=recipe.learning_rate,
+            momentum=recipe.momentum,
+            nesterov=recipe.nesterov,
+            weight_decay=recipe.weight_decay,
+        )
+    optimizers: dict[str, Callable[..., torch.optim.Optimizer]] = {
+        "adam": torch.optim.Adam,
+        "adamw": torch.optim.AdamW,
+    }
+    return optimizers[recipe.optimizer](
+        parameters, lr=recipe.learning_rate, weight_decay=recipe.weight_decay
+    )
+
+
+def resolve_precision(precision: str, device: torch.device) -> str:
+    """The precision that "auto" stands for on this device; any other stays as it is.
+
+    bf16 where a CPU or GPU computes in it, fp16 on older GPUs (a T4 only emulates bf16), fp32
+    everywhere else.
+
+    Raises:
+        ValueError: fp16 anywhere but on a CUDA device.
+    """
+    if precision == "fp16" and device.type != "cuda":
+        raise ValueError(
+            f"precision 'fp16' needs a CUDA device, this is {device.type!r}; use 'auto'."
+        )
+    if precision != "auto":
+        return precision
+    if device.type == "cuda":
+        return "bf16" if torch.cuda.get_device_capability(device) >= (8, 0) else "fp16"
+    if device.type == "cpu":
+        # Older releases of torch can't tell, and take fp32.
+        capabilities: dict[str, bool] = getattr(torch.cpu, "get_capabilities", dict)()
+        if capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"):
+            return "bf16"
+    return "fp32"

@@ -1,0 +1,168 @@
+"""What a run found: a `Result`, saved as JSON beside the run's weights."""
+
+from __future__ import annotations
+
+import json
+import platform
+import sys
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, field
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from cifar_lab.checkpoint import load_weights, write_atomically
+from cifar_lab.models import build_model
+from cifar_lab.recipe import Recipe
+from cifar_lab.training import EpochRecord
+
+
+@dataclass(frozen=True, eq=False)
+class Result:
+    """One run of one experiment.
+
+    Attributes:
+        experiment: the experiment's name.
+        title: what a table calls it.
+        dataset: the dataset trained and tested on: "cifar10", "cifar100" or "synthetic".
+        model_name: the model's name in the registry; None for a model of the user's own.
+        num_classes: logits that the model gives.
+        recipe: how it was trained.
+        seed: of the initial weights, the order of the images and dropout.
+        parameters: numbers in the model's parameters.
+        macs: multiply-accumulate operations for one image.
+        history: one record an epoch.
+        test_accuracy: percent, on the whole test set, after the last epoch.
+        seconds: wall time of training, the evaluations after each epoch included.
+        precision: that "auto" came to: "fp32", "bf16" or "fp16".
+        peak_memory_mib: of the process so far (CPU) or of the device's allocations (CUDA).
+        environment: versions, device and threads.
+        model: the trained model, in eval mode; None where it has not been loaded.
+        folder: where the result and the weights are saved, if anywhere.
+    """
+
+    experiment: str
+    title: str
+    dataset: str
+    model_name: str | None
+    num_classes: int
+    recipe: Recipe
+    seed: int
+    parameters: int
+    macs: int
+    history: list[EpochRecord]
+    test_accuracy: float
+    seconds: float
+    precision: str
+    peak_memory_mib: int | None
+    environment: dict[str, Any]
+    model: nn.Module | None = field(default=None, repr=False)
+    folder: Path | None = None
+
+    def save(self, path: str | Path) -> None:
+        """Write everything but the model as JSON, atomically."""
+        content = {
+            name: value
+            for name, value in self.__dict__.items()
+            if name not in ("model", "folder", "recipe", "history")
+        }
+        content["recipe"] = asdict(self.recipe)
+        content["history"] = [asdict(record) for record in self.history]
+        text = json.dumps(content, indent=1)
+        write_atomically(path, lambda file: file.write(text.encode()))
+
+
+def load_result(folder: str | Path, *, with_model: bool = False) -> Result:
+    """A saved result; `with_model` also builds its model and loads the weights.
+
+    Raises:
+        FileNotFoundError: there is no result in the folder.
+        ValueError: the file is damaged or of another version of this package, or the model is the
+            user's own, which can't be built by name.
+    """
+    path = Path(folder) / "result.json"
+    if not path.is_file():
+        raise FileNotFoundError(f"No result at {path}. Run the experiment, or correct the folder.")
+    try:
+        content = json.loads(path.read_text())
+        content["recipe"] = Recipe(**content["recipe"])
+        content["history"] = [EpochRecord(**record) for record in content["history"]]
+        model = None
+        if with_model:
+            if content["model_name"] is None:
+                raise ValueError(
+                    f"{path} is of a model that is not in the registry. Build it yourself and call "
+                    "cifar_lab.load_weights(model, folder / 'weights.pt')."
+                )
+            model = build_model(content["model_name"], content["num_classes"])
+            load_weights(model, path.with_name("weights.pt"))
+            model.eval()
+        return Result(**content, model=model, folder=Path(folder))
+    except (TypeError, KeyError, json.JSONDecodeError) as error:
+        raise ValueError(
+            f"{path} is damaged or was written by another version ({error}). "
+            "Move it away and run the experiment again."
+        ) from error
+
+
+def find_results(out: str | Path, experiments: Iterable[str]) -> dict[str, list[Result]]:
+    """The saved results of each experiment, one a seed (the newest), in the order of the seeds."""
+    found: dict[str, list[Result]] = {}
+    for name in experiments:
+        paths = sorted(Path(out, name).glob("*/result.json"), key=lambda path: path.stat().st_mtime)
+        by_seed = {result.seed: result for result in (load_result(path.parent) for path in paths)}
+        if by_seed:
+            found[name] = [by_seed[seed] for seed in sorted(by_seed)]
+    return found
+
+
+def new_folder(wanted: Path) -> Path:
+    """Make `wanted`, or `wanted-2`, `wanted-3`, ... where that is taken: nothing is overwritten.
+
+    Raises:
+        OSError: the folder can't be made; the message says which and what to do.
+    """
+    number = 1
+    while True:
+        folder = wanted if number == 1 else wanted.with_name(f"{wanted.name}-{number}")
+        try:
+            folder.mkdir(parents=True)
+            return folder
+        except FileExistsError:
+            number += 1
+        except OSError as error:
+            raise OSError(
+                f"Can't make the folder {folder} for results: {error.strerror}. "
+                "Give a folder that can be written, with out=... or --out."
+            ) from error
+
+
+def describe_environment(device: torch.device) -> dict[str, Any]:
+    """Versions, device and threads: what another machine must match to find the same figures."""
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else platform.machine()
+    packages = ("cifar-lab", "torch", "torchvision", "numpy")
+    return {
+        "device": device.type,
+        "device_name": name,
+        "threads": torch.get_num_threads(),
+        "python": platform.python_version(),
+        **{package: version(package) for package in packages},
+    }
+
+
+def peak_memory_mib(device: torch.device) -> int | None:
+    """Peak memory in MiB: of CUDA's allocations, or else of this process since it began.
+
+    None on Windows, where the standard library does not tell.
+    """
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device) // 2**20
+    try:
+        import resource
+    except ImportError:
+        return None
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak // (2**20 if sys.platform == "darwin" else 2**10)
