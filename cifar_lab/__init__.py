@@ -12,9 +12,29 @@ The modules, in the order in which data flows through them: `data`, `models`, `e
 from cifar_lab.checkpoint import load_weights, save_weights
 from cifar_lab.data import Batches, Data, ImageSet, Role, load, load_or_stand_in, split
 from cifar_lab.errors import CorruptedDataError, DatasetUnavailableError, TrainingDivergedError
-from cifar_lab.evaluation import confusion_matrix, most_confused, predict, test_accuracy
+from cifar_lab.evaluation import (
+    accuracy_under_shift,
+    confusion_matrix,
+    most_confused,
+    predict,
+    test_accuracy,
+)
 from cifar_lab.experiments import ASSIGNMENT_A_RECIPE, EXPERIMENTS, GROUPS, Experiment, run
-from cifar_lab.models import MODELS, build_model
+from cifar_lab.models import (
+    MODELS,
+    BottleneckResBlock,
+    BottleneckResNet,
+    ConvNet,
+    DSConvBlock,
+    Normalize,
+    SimpleMLP,
+    SkeletonConvNet,
+    SmallCIFARNet,
+    TinyNet,
+    build_model,
+    resnet_small,
+    resnet_wide,
+)
 from cifar_lab.models.size import count_macs, count_parameters
 from cifar_lab.recipe import Recipe, build_optimizer
 from cifar_lab.reproducibility import best_device, seed_everything
@@ -27,16 +47,26 @@ __all__ = [
     "GROUPS",
     "MODELS",
     "Batches",
+    "BottleneckResBlock",
+    "BottleneckResNet",
+    "ConvNet",
     "CorruptedDataError",
+    "DSConvBlock",
     "Data",
     "DatasetUnavailableError",
     "EpochRecord",
     "Experiment",
     "ImageSet",
+    "Normalize",
     "Recipe",
     "Result",
     "Role",
+    "SimpleMLP",
+    "SkeletonConvNet",
+    "SmallCIFARNet",
+    "TinyNet",
     "TrainingDivergedError",
+    "accuracy_under_shift",
     "best_device",
     "build_model",
     "build_optimizer",
@@ -51,6 +81,8 @@ __all__ = [
     "load_weights",
     "most_confused",
     "predict",
+    "resnet_small",
+    "resnet_wide",
     "run",
     "save_weights",
     "seed_everything",

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from cifar_lab.data import DATASETS, Data, load
+from cifar_lab.data import DATASETS, Data, default_root, load
 from cifar_lab.errors import CorruptedDataError, DatasetUnavailableError, TrainingDivergedError
 from cifar_lab.experiments import EXPERIMENTS, GROUPS, find_experiments, run
 from cifar_lab.notebook import run_notebook
@@ -127,7 +127,7 @@ def _table(options: argparse.Namespace) -> None:
 def _notebook(options: argparse.Namespace) -> None:
     parameters = {
         "dataset": options.dataset,
-        "data_folder": options.data and str(options.data.resolve()),
+        "data_folder": str((options.data or default_root()).resolve()),
         "results_folder": str(options.out.resolve()),
     }
     run_notebook(

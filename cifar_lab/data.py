@@ -153,7 +153,7 @@ def load(name: str, root: str | Path | None = None) -> Data:
         return _load_synthetic()
     from torchvision import datasets  # imported late: it takes seconds, and the rest needs none
 
-    root = Path(root or os.environ.get("CIFAR_LAB_DATA") or "data")
+    root = Path(root or default_root())
     ensure_files(name, root)
     source = {"cifar10": datasets.CIFAR10, "cifar100": datasets.CIFAR100}[name]
     parts = [source(root, train=train) for train in (True, False)]
@@ -163,6 +163,11 @@ def load(name: str, root: str | Path | None = None) -> Data:
         for part, role in zip(parts, (Role.TRAIN, Role.TEST), strict=True)
     )
     return Data(name, train, test)
+
+
+def default_root() -> Path:
+    """Where datasets are looked for unless a folder is given: `CIFAR_LAB_DATA`, or `data`."""
+    return Path(os.environ.get("CIFAR_LAB_DATA") or "data")
 
 
 def load_or_stand_in(name: str, root: str | Path | None = None) -> Data:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping, Sequence
 from statistics import mean, stdev
+from typing import Any
 
 from cifar_lab.experiments import EXPERIMENTS
 from cifar_lab.results import Result
@@ -78,6 +80,11 @@ def _ranges(seeds: Sequence[int]) -> str:
     return ", ".join(str(low) if low == high else f"{low}-{high}" for low, high in ranges)
 
 
+def source_code(*objects: Any) -> str:
+    """The source of functions and classes as Markdown, so that a page shows the code that runs."""
+    return "\n\n".join(f"```python\n{inspect.getsource(each)}```" for each in objects)
+
+
 def iteration_sentence(before: Result, after: Result) -> str:
     """What changed from one network to the next, in one Markdown sentence."""
     gain = after.test_accuracy - before.test_accuracy
@@ -126,8 +133,8 @@ def findings(results: Sequence[Result]) -> str:
             for number, (before, after) in enumerate(zip(results, iterations, strict=False), 1)
         ),
         "",
-        f"- {len(smaller)} of the {len(iterations)} other networks beat {baseline.title} with fewer "
-        "parameters.",
+        f"- {len(smaller)} of the {len(iterations)} other networks beat {baseline.title} with "
+        "fewer parameters.",
         f"- The most accurate is **{best.title}**: {best.test_accuracy:.2f} % with "
         f"{best.parameters:,} parameters.",
         f"- The smallest is **{smallest.title}**: {smallest.parameters:,} parameters, "
