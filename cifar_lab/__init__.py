@@ -10,7 +10,16 @@ The modules, in the order in which data flows through them: `data`, `models`, `e
 """
 
 from cifar_lab.checkpoint import load_weights, save_weights
-from cifar_lab.data import Batches, Data, ImageSet, Role, load, load_or_stand_in, split
+from cifar_lab.data import (
+    Batches,
+    Data,
+    ImageSet,
+    Role,
+    load,
+    load_or_stand_in,
+    split,
+    to_unit_interval,
+)
 from cifar_lab.errors import CorruptedDataError, DatasetUnavailableError, TrainingDivergedError
 from cifar_lab.evaluation import (
     accuracy_under_shift,
@@ -88,5 +97,6 @@ __all__ = [
     "seed_everything",
     "split",
     "test_accuracy",
+    "to_unit_interval",
     "train_epoch",
 ]

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from cifar_lab.data import DATASETS, Data, default_root, load
+from cifar_lab.data import DATASETS, Data, load
 from cifar_lab.errors import CorruptedDataError, DatasetUnavailableError, TrainingDivergedError
 from cifar_lab.experiments import EXPERIMENTS, GROUPS, find_experiments, run
 from cifar_lab.notebook import run_notebook
@@ -24,6 +24,9 @@ USER_ERRORS = (
     DatasetUnavailableError,
     TrainingDivergedError,
 )
+
+
+RUNS = Path("runs")
 
 
 def parse_seeds(text: str) -> list[int]:
@@ -73,8 +76,8 @@ def build_parser() -> argparse.ArgumentParser:
             "--data", type=Path, help="folder of the datasets ($CIFAR_LAB_DATA, data)"
         )
         each.add_argument("--dataset", choices=DATASETS, help="another dataset than usual")
-    for each in (run_parser, table_parser, notebook_parser):
-        each.add_argument("--out", type=Path, default=Path("runs"), help="results' folder (runs)")
+        each.add_argument("--out", type=Path, help="folder of the results (runs)")
+    table_parser.add_argument("--out", type=Path, help="folder of the results (runs)")
     return parser
 
 
@@ -106,33 +109,34 @@ def _list(options: argparse.Namespace) -> None:
 
 def _run(options: argparse.Namespace) -> None:
     names = find_experiments(options.names)
+    out = options.out or RUNS
     loaded: dict[str, Data] = {}
     for seed in options.seeds:
         for name in names:
-            finished = find_results(options.out, [name]).get(name, [])
+            finished = find_results(out, [name]).get(name, [])
             if options.skip_finished and any(result.seed == seed for result in finished):
                 print(f"{name} (seed {seed}) is finished, skipped")
                 continue
             dataset = options.dataset or EXPERIMENTS[name].dataset
             if dataset not in loaded:
                 loaded[dataset] = load(dataset, options.data)
-            run(name, seed=seed, data=loaded[dataset], out=options.out, device=options.device)
+            run(name, seed=seed, data=loaded[dataset], out=out, device=options.device)
 
 
 def _table(options: argparse.Namespace) -> None:
-    results = find_results(options.out, find_experiments(options.names))
+    results = find_results(options.out or RUNS, find_experiments(options.names))
     print(results_table(results))
 
 
 def _notebook(options: argparse.Namespace) -> None:
     parameters = {
         "dataset": options.dataset,
-        "data_folder": str((options.data or default_root()).resolve()),
-        "results_folder": str(options.out.resolve()),
+        "data_folder": options.data and str(options.data.resolve()),
+        "results_folder": options.out and str(options.out.resolve()),
     }
     run_notebook(
         options.path,
-        options.out / "notebooks",
+        (options.out or RUNS) / "notebooks",
         {name: value for name, value in parameters.items() if value is not None},
         in_place=options.in_place,
     )

@@ -75,8 +75,12 @@ def run_notebook(
         client.execute()
     except CellExecutionError as error:
         failure = str(error)
-    # A progress bar redraws its line hundreds of times; only what was last seen is kept.
+    # A progress bar redraws its line hundreds of times; only what was last seen is kept, and
+    # nothing where the bar was wiped out in the end.
     notebook, _ = CoalesceStreamsPreprocessor(enabled=True).preprocess(notebook, {})
+    for cell in notebook.cells:
+        if cell.cell_type == "code":
+            cell.outputs = [output for output in cell.outputs if output.get("text", "-").strip()]
     notebook.metadata["cifar_lab"] = {"executed_code_sha256": code}
     page, _ = HTMLExporter().from_notebook_node(notebook)
     _write(folder / path.name, nbformat.writes(notebook))

@@ -87,11 +87,14 @@ def plot_accuracy_against_parameters(results: Sequence[Result]) -> Figure:
     """Test accuracy against the number of parameters (log scale): up and to the left is better."""
     figure = Figure(figsize=(7, 4.2), layout="constrained")
     axes = figure.subplots()
+    titles: dict[tuple[int, float], list[str]] = {}
     for result in results:
-        axes.scatter(result.parameters, result.test_accuracy, s=60)
+        titles.setdefault((result.parameters, result.test_accuracy), []).append(result.title)
+    for point, names in titles.items():
+        axes.scatter(*point, s=60)
         axes.annotate(
-            result.title,
-            (result.parameters, result.test_accuracy),
+            " = ".join(names),
+            point,
             xytext=(7, 5),
             textcoords="offset points",
             size=9,
@@ -105,7 +108,7 @@ def plot_accuracy_against_parameters(results: Sequence[Result]) -> Figure:
 
 def plot_confusion(confusion: Tensor, class_names: Sequence[str]) -> Figure:
     """A confusion matrix, each row in percent of its true class."""
-    percent = 100 * confusion.double() / confusion.sum(dim=1, keepdim=True).clamp(min=1)
+    percent = (100 * confusion.double() / confusion.sum(dim=1, keepdim=True).clamp(min=1)).numpy()
     figure = Figure(figsize=(7, 6), layout="constrained")
     axes = figure.subplots()
     axes.imshow(percent, cmap="Blues", vmin=0, vmax=100)
@@ -142,7 +145,7 @@ def plot_weights(weights: Tensor, columns: int = 10) -> Figure:
         axes.axis("off")
     for axes, weight in zip(figure.axes, weights.detach().float().cpu(), strict=False):
         low, high = weight.min(), weight.max()
-        axes.imshow(((weight - low) / (high - low).clamp(min=1e-12)).permute(1, 2, 0))
+        axes.imshow(((weight - low) / (high - low).clamp(min=1e-12)).permute(1, 2, 0).numpy())
     return figure
 
 

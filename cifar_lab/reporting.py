@@ -81,8 +81,8 @@ def _ranges(seeds: Sequence[int]) -> str:
 
 
 def source_code(*objects: Any) -> str:
-    """The source of functions and classes as Markdown, so that a page shows the code that runs."""
-    return "\n\n".join(f"```python\n{inspect.getsource(each)}```" for each in objects)
+    """The source of functions and classes, so that a page shows the code that runs."""
+    return "\n\n".join(inspect.getsource(each) for each in objects)
 
 
 def iteration_sentence(before: Result, after: Result) -> str:
@@ -98,7 +98,7 @@ def iteration_sentence(before: Result, after: Result) -> str:
 
 def _times(after: int, before: int) -> str:
     ratio = after / before
-    return f"{ratio:.1f} times as many" if ratio >= 1 else f"1/{1 / ratio:.1f} of them"
+    return f"{ratio:.1f} times as many" if ratio >= 1 else f"{1 / ratio:.1f} times fewer"
 
 
 def findings(results: Sequence[Result]) -> str:
@@ -137,8 +137,8 @@ def findings(results: Sequence[Result]) -> str:
         "fewer parameters.",
         f"- The most accurate is **{best.title}**: {best.test_accuracy:.2f} % with "
         f"{best.parameters:,} parameters.",
-        f"- The smallest is **{smallest.title}**: {smallest.parameters:,} parameters, "
-        f"{_times(smallest.parameters, baseline.parameters)} that {baseline.title} has, and "
+        f"- The smallest is **{smallest.title}**: {smallest.parameters:,} parameters "
+        f"({_times(smallest.parameters, baseline.parameters)} than {baseline.title} has) and "
         f"{smallest.test_accuracy:.2f} %.",
     ]
     costlier = [run for run in better if run.macs > baseline.macs]

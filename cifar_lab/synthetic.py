@@ -10,7 +10,8 @@ once and shares it. A shaded ground, scattered scraps of other colours and pixel
 from being finished by the first small network.
 
 Everything but the pattern itself (place, size, tilt, colours, shading, scraps, noise) is drawn in
-the same way for all classes.
+the same way for all classes. At one radius all patterns cover about the same area, which is what
+the factors in the shapes are for: so an image's mean colour does not tell its class either.
 
 The same arguments give the same bytes. The only operations on floats are those that IEEE 754 rounds
 exactly (+, -, *, /, sqrt), elementwise in float32: no sine, no sum whose order could vary, no BLAS.
@@ -22,7 +23,6 @@ synthetic, wherever it is shown.
 from __future__ import annotations
 
 from collections.abc import Callable
-from numbers import Integral
 
 import numpy as np
 import numpy.typing as npt
@@ -43,7 +43,7 @@ CLASS_NAMES: tuple[str, ...] = (
 SIZE = 32  # pixels, height and width
 
 # What sets the difficulty. Lengths in pixels, colours in levels of 0 to 255.
-RADIUS = (8.0, 11.0)  # from the middle of a pattern to its rim
+RADIUS = (8.0, 11.0)  # nominal: the area of a pattern is about 1.57 times its square
 MARGIN = 11.0  # the middle of a pattern keeps this far from the border
 PERIOD = (3.6, 5.6)  # of a texture
 TILT = 0.06  # of a texture: tangent of half the angle, so about 7 degrees to either side
@@ -88,8 +88,7 @@ def draw(num_images: int, seed: int) -> tuple[npt.NDArray[np.uint8], npt.NDArray
 
 
 def _check_whole(name: str, value: object, at_least: int) -> None:
-    whole = isinstance(value, Integral) and not isinstance(value, bool)
-    if not whole or value < at_least:  # type: ignore[operator]
+    if not isinstance(value, (int, np.integer)) or isinstance(value, bool) or value < at_least:
         raise ValueError(f"{name} is {value!r}; expected a whole number from {at_least} up.")
 
 

@@ -1,0 +1,168 @@
+from __future__ import annotations
+
+import argparse
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from cifar_lab import cli
+from cifar_lab.cli import main, parse_seeds
+from cifar_lab.data import Data
+from cifar_lab.errors import CorruptedDataError, DatasetUnavailableError
+from cifar_lab.experiments import EXPERIMENTS, GROUPS
+from cifar_lab.results import Result, find_results, load_result
+
+Captured = pytest.CaptureFixture[str]
+
+
+@pytest.fixture
+def loads(monkeypatch: pytest.MonkeyPatch, data: Data) -> list[tuple[str, Path | None]]:
+    """`load` gives the small data; what it was asked for is noted here."""
+    asked = []
+
+    def load(name: str, root: Path | None = None) -> Data:
+        asked.append((name, root))
+        return data
+
+    monkeypatch.setattr(cli, "load", load)
+    return asked
+
+
+def run_mlp(out: Path, *options: str) -> int:
+    arguments = ["run", "cifar10-mlp", "--dataset", "synthetic", "--device", "cpu"]
+    return main([*arguments, "--out", str(out), *options])
+
+
+@pytest.mark.parametrize(
+    ("text", "seeds"),
+    [
+        ("0", [0]),
+        ("0-4", [0, 1, 2, 3, 4]),
+        ("0,2,7", [0, 2, 7]),
+        ("5,0-1", [5, 0, 1]),
+        ("3-3", [3]),
+    ],
+)
+def test_seeds_are_read_from_ranges_and_lists(text: str, seeds: list[int]) -> None:
+    assert parse_seeds(text) == seeds
+
+
+@pytest.mark.parametrize("text", ["", "x", "4-0", "-1", "0,", "1.5"])
+def test_text_that_names_no_seeds_is_refused(text: str) -> None:
+    with pytest.raises(argparse.ArgumentTypeError, match=f"{text!r} names no seeds; expected 0-4"):
+        parse_seeds(text)
+
+
+def test_list_names_every_experiment_and_group(capsys: Captured) -> None:
+    assert main(["list"]) == 0
+    printed = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in printed] == [*EXPERIMENTS, *GROUPS]
+
+
+def test_run_trains_and_saves_each_seed(
+    loads: list[tuple[str, Path | None]], tmp_path: Path, capsys: Captured
+) -> None:
+    assert run_mlp(tmp_path, "--seeds", "0-1", "--data", "somewhere") == 0
+    assert loads == [("synthetic", Path("somewhere"))]  # once for all runs
+    (results,) = find_results(tmp_path, ["cifar10-mlp"]).values()
+    assert [(run.seed, run.dataset, len(run.history)) for run in results] == [
+        (0, "synthetic", 3),
+        (1, "synthetic", 3),
+    ]
+    assert load_result(results[0].folder, with_model=True).parameters == 308_310
+    printed = capsys.readouterr().out
+    assert all(str(record) in printed for run in results for record in run.history)
+
+
+def test_run_loads_the_experiment_s_own_dataset(
+    loads: list[tuple[str, Path | None]], tmp_path: Path
+) -> None:
+    assert main(["run", "cifar10-mlp", "--device", "cpu", "--out", str(tmp_path)]) == 0
+    assert loads == [("cifar10", None)]
+
+
+def test_finished_runs_are_skipped_only_when_asked(
+    loads: list[tuple[str, Path | None]], tmp_path: Path, capsys: Captured
+) -> None:
+    def folders() -> list[str]:
+        return sorted(path.name for path in (tmp_path / "cifar10-mlp").iterdir())
+
+    assert run_mlp(tmp_path) == run_mlp(tmp_path) == 0
+    assert folders() == ["seed-0", "seed-0-2"]
+    capsys.readouterr()
+    assert run_mlp(tmp_path, "--seeds", "0,1", "--skip-finished") == 0
+    assert folders() == ["seed-0", "seed-0-2", "seed-1"]
+    assert "cifar10-mlp (seed 0) is finished, skipped" in capsys.readouterr().out
+
+
+def test_table_shows_what_was_saved(
+    make_result: Callable[..., Result], tmp_path: Path, capsys: Captured
+) -> None:
+    for seed, accuracy in enumerate([40.0, 44.0]):
+        folder = tmp_path / "cifar10-mlp" / f"seed-{seed}"
+        make_result(accuracy, seed=seed).save(folder / "result.json")
+    assert main(["table", "assignment-a", "--out", str(tmp_path)]) == 0
+    rows = [line for line in capsys.readouterr().out.splitlines() if "SimpleMLP" in line]
+    assert len(rows) == 1 and "42.00 ± 2.83" in rows[0] and "0-1" in rows[0]
+
+
+def assert_one_message(capsys: Captured, message: str) -> None:
+    error = capsys.readouterr().err
+    assert error.startswith("cifar-lab: ") and re.search(message, error), error
+    assert "Traceback" not in error
+
+
+@pytest.mark.parametrize("command", ["run", "table"])
+def test_an_unknown_experiment_is_one_message(command: str, capsys: Captured) -> None:
+    assert main([command, "cifar10-mpl"]) == 1
+    assert_one_message(capsys, "Unknown experiment 'cifar10-mpl'. Did you mean 'cifar10-mlp'")
+
+
+@pytest.mark.usefixtures("loads")
+def test_a_device_or_folder_that_can_not_be_used_is_one_message(
+    tmp_path: Path, capsys: Captured
+) -> None:
+    assert run_mlp(tmp_path, "--device", "gpu") == 1
+    assert_one_message(capsys, "Device 'gpu' can't be used here")
+    (tmp_path / "file").write_text("in the way")
+    assert run_mlp(tmp_path / "file") == 1
+    assert_one_message(capsys, "Can't make the folder .*--out")
+
+
+@pytest.mark.parametrize("error", [CorruptedDataError, DatasetUnavailableError])
+def test_data_that_can_not_be_had_is_one_message(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: Captured, error: type[Exception]
+) -> None:
+    def load(name: str, root: Path | None) -> Data:
+        raise error("what is wrong, and what to do")
+
+    monkeypatch.setattr(cli, "load", load)
+    assert main(["run", "cifar10-mlp", "--out", str(tmp_path)]) == 1
+    assert_one_message(capsys, "cifar-lab: what is wrong, and what to do\n$")
+
+
+def test_a_table_of_nothing_is_one_message(tmp_path: Path, capsys: Captured) -> None:
+    assert main(["table", "assignment-a", "--out", str(tmp_path)]) == 1
+    assert_one_message(capsys, "There are no results to tabulate. Run the experiments first")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [[], ["fly"], ["run"], ["run", "cifar10-mlp", "--seeds", "x"], ["list", "--out", "a"]],
+)
+def test_wrong_usage_is_exit_status_2(arguments: list[str], capsys: Captured) -> None:
+    with pytest.raises(SystemExit) as exit_:
+        main(arguments)
+    assert exit_.value.code == 2
+    assert "usage: cifar-lab" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", ["list", "run", "table", "notebook"])
+def test_every_command_is_in_the_help(command: str, capsys: Captured) -> None:
+    for arguments in (["--help"], [command, "--help"]):
+        with pytest.raises(SystemExit) as exit_:
+            main(arguments)
+        assert exit_.value.code == 0
+        assert command in capsys.readouterr().out

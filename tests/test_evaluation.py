@@ -1,0 +1,129 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.utils.data import DataLoader
+
+from cifar_lab.data import ImageSet, Role
+from cifar_lab.evaluation import (
+    accuracy_under_shift,
+    confusion_matrix,
+    most_confused,
+    predict,
+    test_accuracy,
+)
+
+
+class LookUp(nn.Module):
+    """A model without parameters: the logit of each class is the brightness of its column."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        return images.sum(dim=(1, 2))
+
+
+def columns_of(columns: list[int], labels: list[int]) -> ImageSet:
+    """8 x 8 images, dark but for one column; as many classes as columns."""
+    images = torch.zeros(len(columns), 3, 8, 8, dtype=torch.uint8)
+    for image, column in zip(images, columns, strict=True):
+        image[:, :, column] = 200
+    names = tuple("abcdefgh")
+    return ImageSet(images, torch.tensor(labels), Role.TEST, names)
+
+
+def test_accuracy_is_the_share_of_right_answers_in_percent() -> None:
+    image_set = columns_of([0, 3, 5, 7, 7], labels=[0, 3, 4, 7, 1])
+    assert test_accuracy(LookUp(), image_set) == pytest.approx(100 * 3 / 5)
+
+
+def test_accuracy_equals_numpy_s(test: ImageSet) -> None:
+    model = nn.Sequential(nn.Flatten(), nn.Linear(3072, 10))
+    pixels = test.images.numpy().reshape(len(test), -1).astype(np.float64) / 255
+    weight, bias = (parameter.detach().numpy() for parameter in model[1].parameters())
+    logits = pixels @ weight.T + bias
+    expected = 100 * np.mean(logits.argmax(axis=1) == test.labels.numpy())
+    assert test_accuracy(model, test) == pytest.approx(expected)
+    np.testing.assert_allclose(predict(model, test)[0], logits, atol=1e-4)
+
+
+@pytest.mark.parametrize("batch_size", [7, 30])
+def test_accuracy_is_over_images_not_batches(test: ImageSet, batch_size: int) -> None:
+    """The mean of the batches' accuracies would differ, since the last batch is smaller."""
+    model = nn.Sequential(nn.Flatten(), nn.Linear(3072, 10))
+    loader = DataLoader(test, batch_size)
+    assert test_accuracy(model, loader) == pytest.approx(test_accuracy(model, test))
+
+
+def test_predictions_come_in_the_data_s_order(test: ImageSet) -> None:
+    model = nn.Sequential(nn.Flatten(), nn.Linear(3072, 10))
+    logits, labels = predict(model, test)
+    assert torch.equal(labels, test.labels)
+    for index in (0, 29):
+        torch.testing.assert_close(logits[index], model(test[index][0][None])[0].detach())
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_evaluation_is_in_eval_mode_and_restores_the_mode(test: ImageSet, training: bool) -> None:
+    model = nn.Sequential(nn.Flatten(), nn.Dropout(0.9), nn.Linear(3072, 10)).train(training)
+    assert torch.equal(predict(model, test)[0], predict(model, test)[0])
+    assert model.training is training
+
+
+def test_the_mode_is_restored_after_an_error_too(test: ImageSet) -> None:
+    model = nn.Sequential(nn.Flatten(), nn.Linear(3072, 7))
+    with pytest.raises(ValueError, match="7 outputs an image, but the images have 10 classes"):
+        predict(model, test)
+    assert model.training
+
+
+def test_a_confusion_matrix_equals_a_count() -> None:
+    draw = np.random.default_rng(0)
+    labels, predictions = draw.integers(0, 4, 200), draw.integers(0, 4, 200)
+    expected = np.zeros((4, 4), dtype=int)
+    for label, prediction in zip(labels, predictions, strict=True):
+        expected[label, prediction] += 1
+    found = confusion_matrix(torch.from_numpy(predictions), torch.from_numpy(labels), 4)
+    np.testing.assert_array_equal(found, expected)
+
+
+def test_a_confusion_matrix_has_classes_that_never_came() -> None:
+    one = torch.tensor([1])
+    assert confusion_matrix(one, one, 3).tolist() == [[0, 0, 0], [0, 1, 0], [0, 0, 0]]
+
+
+def test_the_most_confused_are_the_largest_off_the_diagonal() -> None:
+    confusion = torch.tensor([[90, 3, 0], [7, 80, 1], [0, 3, 95]])
+    assert most_confused(confusion, 2) == [(1, 0, 7), (0, 1, 3)]
+    assert most_confused(confusion, 9) == [(1, 0, 7), (0, 1, 3), (2, 1, 3), (1, 2, 1)]
+
+
+def test_a_shift_moves_images_to_the_right_and_around() -> None:
+    columns = [0, 2, 6, 7]
+    image_set = columns_of(columns, labels=[(column + 3) % 8 for column in columns])
+    assert accuracy_under_shift(LookUp(), image_set, [0, 2, 3, 8, 11]) == [0, 0, 100, 0, 100]
+
+
+def test_a_shift_of_zero_is_the_accuracy(test: ImageSet) -> None:
+    model = nn.Sequential(nn.Flatten(), nn.Linear(3072, 10))
+    assert accuracy_under_shift(model, test, [0]) == [test_accuracy(model, test)]
+
+
+def test_a_convolution_with_global_pooling_does_not_notice_a_shift(test: ImageSet) -> None:
+    torch.manual_seed(0)
+    model = nn.Sequential(
+        nn.Conv2d(3, 8, 3, padding=1, padding_mode="circular"),
+        nn.ReLU(),
+        nn.AdaptiveAvgPool2d(1),
+        nn.Flatten(),
+        nn.Linear(8, 10),
+    )
+    logits, _ = predict(model, test)
+    for shift in (1, 13):
+        shifted = replace(test, images=test.images.roll(shift, dims=3))
+        torch.testing.assert_close(predict(model, shifted)[0], logits)
+    # It is measured against its own answers, so that it starts from 100 %.
+    relabelled = replace(test, labels=logits.argmax(dim=1))
+    assert accuracy_under_shift(model, relabelled, [0, 1, 13, 31]) == [100.0] * 4

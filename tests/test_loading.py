@@ -1,0 +1,118 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.utils.data import DataLoader, Subset
+
+from cifar_lab.data import Batches, ImageSet
+from cifar_lab.loading import (
+    as_loader,
+    batches_on,
+    check_logits,
+    device_of,
+    refuse_test_images,
+    source_of,
+)
+
+CPU = torch.device("cpu")
+IMAGES, LABELS = torch.rand(4, 3, 8, 8), torch.tensor([0, 1, 2, 1])
+
+WRAPPERS: dict[str, Callable[[ImageSet], Any]] = {
+    "an image set": lambda images: images,
+    "Batches": lambda images: Batches(images, 8, device="cpu"),
+    "a DataLoader": lambda images: DataLoader(images, 8),
+    "a Subset": lambda images: Subset(images, range(5)),
+    "a DataLoader of a Subset of a Subset": lambda images: DataLoader(
+        Subset(Subset(images, range(9)), range(5)), 2
+    ),
+}
+
+
+@pytest.mark.parametrize("wrap", WRAPPERS.values(), ids=WRAPPERS.keys())
+def test_the_image_set_behind_a_loader_is_found(
+    wrap: Callable[[ImageSet], Any], train: ImageSet, test: ImageSet
+) -> None:
+    found = source_of(wrap(train))
+    assert found is not None and found.role == "train"
+    refuse_test_images(wrap(train), "training")
+    with pytest.raises(ValueError, match="test images.*not for training.*cifar_lab.split"):
+        refuse_test_images(wrap(test), "training")
+
+
+def test_a_list_of_batches_has_no_image_set_behind_it() -> None:
+    assert source_of([(IMAGES, LABELS)]) is None
+    refuse_test_images([(IMAGES, LABELS)], "training")
+
+
+@pytest.mark.parametrize(
+    "loader", [iter([(IMAGES, LABELS)]), ((IMAGES, LABELS) for _ in range(2)), 5, None]
+)
+def test_what_can_not_be_read_every_epoch_is_refused(loader: Any) -> None:
+    with pytest.raises(TypeError, match=f"This is a {type(loader).__name__}; expected an ImageSet"):
+        as_loader(loader, 8, CPU)
+
+
+def test_batches_come_channels_last_with_the_same_values() -> None:
+    ((images, labels),) = batches_on([(IMAGES, LABELS)], CPU)
+    assert images.is_contiguous(memory_format=torch.channels_last)
+    assert torch.equal(images, IMAGES) and torch.equal(labels, LABELS)
+
+
+@pytest.mark.parametrize(
+    ("batch", "error", "message"),
+    [
+        (IMAGES, TypeError, "A batch is a Tensor; expected a pair"),
+        ((IMAGES, LABELS, LABELS), TypeError, "A batch is a tuple; expected a pair"),
+        (((IMAGES * 255).byte(), LABELS), TypeError, "torch.uint8; expected a float tensor"),
+        ((IMAGES.numpy(), LABELS), TypeError, "images are ndarray; expected a float tensor"),
+        ((IMAGES[0], LABELS), ValueError, r"shape \(3, 8, 8\); expected 4 dimensions"),
+        ((IMAGES, LABELS.float()), TypeError, "labels are torch.float32; expected an int64"),
+        ((IMAGES, LABELS.tolist()), TypeError, "labels are list; expected an int64"),
+        ((IMAGES, LABELS[:3]), ValueError, r"4 images and labels of shape \(3,\)"),
+    ],
+)
+def test_a_batch_of_another_kind_is_refused(
+    batch: Any, error: type[Exception], message: str
+) -> None:
+    with pytest.raises(error, match=message):
+        list(batches_on([batch], CPU))
+
+
+def test_a_loader_without_batches_is_refused() -> None:
+    with pytest.raises(ValueError, match="The loader gave no batches"):
+        list(batches_on([], CPU))
+
+
+@pytest.mark.parametrize(
+    ("logits", "num_classes", "message"),
+    [
+        (torch.zeros(4, 3, 1), None, r"outputs of shape \(4, 3, 1\) for 4 images"),
+        (torch.zeros(2, 3), None, r"outputs of shape \(2, 3\) for 4 images"),
+        (torch.zeros(4, 3), 10, "gives 3 outputs an image, but the images have 10 classes"),
+        (torch.zeros(4, 2), None, "Labels run from 0 to 2, but the model has 2 outputs"),
+    ],
+)
+def test_outputs_that_do_not_match_the_labels_are_refused(
+    logits: Tensor, num_classes: int | None, message: str
+) -> None:
+    with pytest.raises(ValueError, match=message):
+        check_logits(logits, LABELS, num_classes)
+
+
+def test_a_negative_label_is_refused() -> None:
+    with pytest.raises(ValueError, match="Labels run from -1 to 1"):
+        check_logits(torch.zeros(4, 3), LABELS - 1)
+
+
+def test_matching_outputs_are_accepted() -> None:
+    check_logits(torch.zeros(4, 3), LABELS, 3)
+    check_logits(torch.zeros(4, 5), LABELS)  # more outputs than labels seen are no error
+
+
+def test_the_device_is_that_of_the_parameters() -> None:
+    assert device_of(nn.Linear(2, 2, device="meta")).type == "meta"
+    assert device_of(nn.ReLU()) == CPU

@@ -1,0 +1,134 @@
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+from torchvision.transforms import Normalize as TorchvisionNormalize
+
+from cifar_lab.models import (
+    MODELS,
+    BottleneckResBlock,
+    DSConvBlock,
+    Normalize,
+    SimpleMLP,
+    SkeletonConvNet,
+    build_model,
+)
+from cifar_lab.models.separable import CIFAR100_MEAN, CIFAR100_STD
+from cifar_lab.models.size import count_macs, count_parameters
+
+# Name: the classes and the parameters that the coursework states, and the last layer's inputs.
+STATED = {
+    "mlp": (10, 308_310, 100),
+    "skeleton": (10, 42_362, 16 * 16 * 16),
+    "convnet": (10, 143_466, 64 * 8 * 8),
+    "resnet-small": (10, 32_946, 32 * 8 * 8),
+    "resnet-wide": (10, 121_306, 64 * 8 * 8),
+    "tinynet": (100, 556_708, 128),
+    "smallcifarnet": (100, 765_055, 512),
+}
+
+
+def test_every_registered_model_has_a_stated_size() -> None:
+    assert set(MODELS) == set(STATED)
+
+
+@pytest.mark.parametrize("name", STATED)
+def test_parameters_are_exactly_the_coursework_s(name: str) -> None:
+    classes, parameters, _ = STATED[name]
+    assert count_parameters(build_model(name, classes)) == parameters
+    assert count_parameters(MODELS[name]()) == parameters  # its own default
+
+
+@pytest.mark.parametrize("name", STATED)
+@pytest.mark.parametrize("classes", [2, 10, 100])
+def test_other_classes_change_the_last_layer_alone(name: str, classes: int) -> None:
+    stated_classes, parameters, inputs = STATED[name]
+    expected = parameters + (classes - stated_classes) * (inputs + 1)
+    assert count_parameters(build_model(name, classes)) == expected
+
+
+@pytest.mark.parametrize("name", STATED)
+@pytest.mark.parametrize("classes", [10, 100])
+def test_logits_are_one_row_an_image(name: str, classes: int) -> None:
+    assert build_model(name, classes)(torch.rand(2, 3, 32, 32)).shape == (2, classes)
+
+
+def test_an_unknown_model_is_answered_with_the_nearest_names() -> None:
+    with pytest.raises(ValueError, match="Unknown model 'resnet-smal'. Did you mean 'resnet-small"):
+        build_model("resnet-smal")
+
+
+def test_an_unlike_name_is_answered_with_all_names() -> None:
+    with pytest.raises(ValueError) as error:
+        build_model("???")
+    assert "Did you mean" not in str(error.value)
+    assert all(name in str(error.value) for name in STATED)
+
+
+@pytest.mark.parametrize("classes", [1, 0, -1])
+def test_fewer_than_two_classes_are_refused(classes: int) -> None:
+    with pytest.raises(ValueError, match=f"num_classes is {classes}"):
+        build_model("mlp", classes)
+
+
+@pytest.mark.parametrize(("in_channels", "out_channels"), [(16, 16), (3, 16), (32, 16)])
+def test_a_bottleneck_s_shortcut_is_the_identity_unless_channels_change(
+    in_channels: int, out_channels: int
+) -> None:
+    block = BottleneckResBlock(in_channels, 8, out_channels)
+    assert isinstance(block.shortcut, nn.Identity) == (in_channels == out_channels)
+    convolutions = [layer for layer in block.modules() if isinstance(layer, nn.Conv2d)]
+    assert len(convolutions) == 3 + (in_channels != out_channels)
+    assert all(layer.bias is None for layer in convolutions)
+    assert block(torch.rand(1, in_channels, 4, 4)).shape == (1, out_channels, 4, 4)
+
+
+def test_a_bottleneck_adds_its_shortcut_before_the_last_relu() -> None:
+    block = BottleneckResBlock(4, 2, 4).eval()
+    x = torch.randn(2, 4, 5, 5)
+    nn.init.zeros_(block.residual[-1].weight)  # the last batch norm then gives zeros
+    torch.testing.assert_close(block(x), x.clamp(min=0))
+
+
+def test_a_separable_block_looks_around_then_mixes_channels() -> None:
+    depthwise, pointwise, norm, relu, dropout = DSConvBlock(8, 16, stride=2, p_drop=0.3).layers
+    assert (depthwise.weight.shape, depthwise.groups) == ((8, 1, 3, 3), 8)
+    assert (depthwise.stride, depthwise.padding) == ((2, 2), (1, 1))
+    assert pointwise.weight.shape == (16, 8, 1, 1)
+    assert depthwise.bias is None and pointwise.bias is None
+    assert isinstance(norm, nn.BatchNorm2d) and norm.num_features == 16
+    assert isinstance(relu, nn.ReLU)
+    assert isinstance(dropout, nn.Dropout2d) and dropout.p == 0.3
+    assert DSConvBlock(8, 16, stride=2)(torch.rand(2, 8, 32, 32)).shape == (2, 16, 16, 16)
+
+
+def test_normalize_is_torchvision_s_and_has_no_parameters() -> None:
+    images = torch.rand(4, 3, 8, 8)
+    normalize = Normalize(CIFAR100_MEAN, CIFAR100_STD)
+    expected = TorchvisionNormalize(CIFAR100_MEAN, CIFAR100_STD)(images)
+    torch.testing.assert_close(normalize(images), expected)
+    assert count_parameters(normalize) == 0
+
+
+def test_frozen_and_shared_parameters_count_once_each() -> None:
+    shared = nn.Linear(5, 5)
+    model = nn.Sequential(shared, nn.Linear(5, 2).requires_grad_(False), shared)
+    assert count_parameters(model) == (5 * 5 + 5) + (5 * 2 + 2)
+
+
+def test_macs_equal_a_hand_count() -> None:
+    assert count_macs(SimpleMLP()) == 3072 * 100 + 100 * 10
+    skeleton = 32 * 32 * 8 * (9 * 3) + 32 * 32 * 16 * (9 * 8) + 16 * 16 * 16 * 10
+    assert count_macs(SkeletonConvNet()) == skeleton
+    separable = 32 * 32 * (9 * 8) + 32 * 32 * 8 * 16
+    assert count_macs(DSConvBlock(8, 16), image_shape=(8, 32, 32)) == separable
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_counting_macs_leaves_the_model_as_it_was(training: bool) -> None:
+    model = build_model("resnet-small").train(training)
+    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    count_macs(model)
+    assert model.training is training
+    assert all(torch.equal(before[name], tensor) for name, tensor in model.state_dict().items())

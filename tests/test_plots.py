@@ -1,0 +1,151 @@
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+import torch
+from matplotlib.figure import Figure
+from PIL import Image
+
+from cifar_lab import plots
+from cifar_lab.data import ImageSet
+from cifar_lab.results import Result
+from cifar_lab.training import EpochRecord
+
+MakeResult = Callable[..., Result]
+
+
+def assert_drawable(figure: Figure) -> None:
+    """It saves to a PNG that is not a blank page."""
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=40)
+    assert np.asarray(Image.open(buffer).convert("L")).std() > 1
+
+
+def shown(figure: Figure) -> list[np.ndarray]:
+    """All pictures of a figure, in order."""
+    return [np.asarray(image.get_array()) for axes in figure.axes for image in axes.images]
+
+
+def test_images_stand_in_a_row_of_their_class(train: ImageSet) -> None:
+    figure = plots.plot_images(train, per_class=3)
+    pictures = shown(figure)
+    assert len(pictures) == 30
+    for label, name in enumerate(train.class_names):
+        of_class = train.images[train.labels == label][:3].permute(0, 2, 3, 1)
+        np.testing.assert_array_equal(pictures[3 * label : 3 * label + 3], of_class)
+        assert figure.axes[3 * label].texts[0].get_text() == name
+    assert_drawable(figure)
+
+
+def test_a_class_with_few_images_leaves_its_row_short(train: ImageSet) -> None:
+    few = train.subset(torch.tensor([0, 1]))
+    assert len(shown(plots.plot_images(few, per_class=4))) == 2
+
+
+def test_predictions_show_the_true_class_and_the_likeliest(train: ImageSet) -> None:
+    logits = torch.zeros(len(train), 10)
+    logits[7, [2, 5, 1]] = torch.tensor([0.6, 0.3, 0.02]).log() - np.log(0.08 / 7)
+    figure = plots.plot_predictions(train, logits, [7, 0])
+    assert len(shown(figure)) == 2
+    np.testing.assert_array_equal(shown(figure)[0], train.images[7].permute(1, 2, 0))
+    names = train.class_names
+    assert figure.axes[0].get_title().splitlines() == [
+        f"true: {names[int(train.labels[7])]}",
+        f"{names[2]} 60 %",
+        f"{names[5]} 30 %",
+        f"{names[1]} 2 %",
+    ]
+    assert_drawable(figure)
+
+
+def test_learning_curves_have_a_line_a_result(make_result: MakeResult) -> None:
+    unwatched = [EpochRecord(epoch, 1.5, None, None, 1.0) for epoch in (1, 2, 3)]
+    results = [make_result(60.0, title="A"), make_result(title="B", history=unwatched)]
+    figure = plots.plot_learning_curves(results)
+    losses, accuracies = figure.axes
+    assert [line.get_ydata().tolist() for line in losses.lines] == [[2.0, 1.25], [1.5] * 3]
+    assert [line.get_xdata().tolist() for line in losses.lines] == [[1, 2], [1, 2, 3]]
+    watched, gap = (line.get_ydata() for line in accuracies.lines)
+    assert watched.tolist() == [50.0, 60.0] and np.isnan(gap).all()
+    assert [text.get_text() for text in accuracies.get_legend().get_texts()] == ["A", "B"]
+    assert_drawable(figure)
+
+
+def test_accuracy_against_parameters_has_a_named_point_a_result(make_result: MakeResult) -> None:
+    sizes = {"A": (42_362, 60.0), "B": (308_310, 41.0), "C": (121_306, 72.0)}
+    results = [
+        make_result(accuracy, title=title, parameters=parameters)
+        for title, (parameters, accuracy) in sizes.items()
+    ]
+    figure = plots.plot_accuracy_against_parameters(results)
+    (axes,) = figure.axes
+    points = [tuple(points.get_offsets()[0]) for points in axes.collections]
+    assert points == list(sizes.values())
+    assert [text.get_text() for text in axes.texts] == list(sizes)
+    assert [text.xy for text in axes.texts] == points
+    assert axes.get_xscale() == "log"
+    assert_drawable(figure)
+
+
+def test_results_at_one_point_share_it_and_keep_their_names(make_result: MakeResult) -> None:
+    results = [make_result(title="A"), make_result(title="B"), make_result(60.0, title="C")]
+    (axes,) = plots.plot_accuracy_against_parameters(results).axes
+    assert len(axes.collections) == 2
+    assert [text.get_text() for text in axes.texts] == ["A = B", "C"]
+
+
+@pytest.mark.parametrize(("dataset", "warned"), [("synthetic", True), ("cifar10", False)])
+def test_pictures_of_the_stand_in_s_figures_say_so(
+    make_result: MakeResult, dataset: str, warned: bool
+) -> None:
+    results = [make_result(dataset=dataset)]
+    curves = plots.plot_learning_curves(results).get_suptitle()
+    (axes,) = plots.plot_accuracy_against_parameters(results).axes
+    for title in (curves, axes.get_title()):
+        assert ("SYNTHETIC" in title) == warned
+
+
+def test_a_confusion_matrix_is_in_percent_of_each_true_class() -> None:
+    confusion = torch.tensor([[3, 1, 0], [0, 10, 0], [0, 0, 0]])  # the last class never came
+    figure = plots.plot_confusion(confusion, ["cat", "dog", "frog"])
+    (axes,) = figure.axes
+    percent = [[75, 25, 0], [0, 100, 0], [0, 0, 0]]
+    np.testing.assert_array_equal(shown(figure)[0], percent)
+    assert [int(text.get_text()) for text in axes.texts] == sum(percent, [])
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["cat", "dog", "frog"]
+    assert (axes.get_xlabel(), axes.get_ylabel()) == ("predicted class", "true class")
+    assert_drawable(figure)
+
+
+def test_each_filter_is_a_picture_over_the_full_range() -> None:
+    weights = torch.randn(13, 3, 5, 5)
+    weights[4] = 0.25  # a constant one is no division by zero
+    figure = plots.plot_weights(weights, columns=5)
+    assert len(figure.axes) == 15  # three rows of five
+    pictures = shown(figure)
+    assert len(pictures) == 13
+    for index, picture in enumerate(pictures):
+        weight = weights[index].permute(1, 2, 0).numpy()
+        low, high = (0, 1) if index == 4 else (weight.min(), weight.max())
+        expected = 0 * weight if index == 4 else (weight - low) / (high - low)
+        np.testing.assert_allclose(picture, expected, atol=1e-6)
+    assert_drawable(figure)
+
+
+@pytest.mark.parametrize("shape", [(8, 16, 3, 3), (10, 3072)])
+def test_weights_that_look_at_no_rgb_image_are_refused(shape: tuple[int, ...]) -> None:
+    with pytest.raises(ValueError, match=r"expected \(N, 3, H, W\)"):
+        plots.plot_weights(torch.zeros(shape))
+
+
+def test_shifts_have_a_line_a_network() -> None:
+    accuracies = {"MLP": [40.0, 30.0, 20.0], "ConvNet": [60.0, 58.0, 55.0]}
+    figure = plots.plot_shift([0, 2, 4], accuracies)
+    (axes,) = figure.axes
+    assert [line.get_ydata().tolist() for line in axes.lines] == list(accuracies.values())
+    assert all(line.get_xdata().tolist() == [0, 2, 4] for line in axes.lines)
+    assert [text.get_text() for text in axes.get_legend().get_texts()] == list(accuracies)
+    assert_drawable(figure)

@@ -1,0 +1,145 @@
+from __future__ import annotations
+
+from dataclasses import FrozenInstanceError, replace
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+from cifar_lab.recipe import Recipe, build_optimizer, resolve_precision
+
+SGD = Recipe(epochs=1, batch_size=8, optimizer="sgd", learning_rate=0.1)
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("epochs", 0),
+        ("epochs", -3),
+        ("epochs", 1.5),
+        ("epochs", True),
+        ("batch_size", 0),
+        ("batch_size", -1),
+        ("batch_size", "64"),
+        ("optimizer", "adamm"),
+        ("learning_rate", 0),
+        ("learning_rate", -1e-3),
+        ("learning_rate", float("nan")),
+        ("learning_rate", float("inf")),
+        ("momentum", 1.0),
+        ("momentum", -0.1),
+        ("weight_decay", -1e-4),
+        ("weight_decay", float("nan")),
+        ("label_smoothing", 1.0),
+        ("label_smoothing", -0.1),
+        ("precision", "fp8"),
+    ],
+)
+def test_a_value_that_can_not_be_trained_with_is_named(field: str, value: Any) -> None:
+    with pytest.raises(ValueError, match=field) as error:
+        replace(SGD, **{field: value})
+    assert repr(value) in str(error.value)
+
+
+def test_an_unknown_optimizer_is_answered_with_the_nearest() -> None:
+    with pytest.raises(ValueError, match="Did you mean 'adam"):
+        replace(SGD, optimizer="adan")
+
+
+@pytest.mark.parametrize("fields", [{"momentum": 0.9}, {"nesterov": True}])
+def test_adam_has_no_momentum_setting(fields: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match="momentum and nesterov are settings of 'sgd'"):
+        replace(SGD, optimizer="adam", **fields)
+
+
+def test_nesterov_needs_a_momentum() -> None:
+    with pytest.raises(ValueError, match="nesterov needs a momentum"):
+        replace(SGD, nesterov=True)
+
+
+def test_a_recipe_can_not_be_changed() -> None:
+    with pytest.raises(FrozenInstanceError):
+        SGD.epochs = 5  # type: ignore[misc]
+
+
+DECAY, RATE, MOMENTUM, EPSILON = 0.02, 0.1, 0.9, 1e-8
+
+
+def sgd_step(weight: torch.Tensor, gradient: torch.Tensor) -> torch.Tensor:
+    """Nesterov's first step: the velocity is the gradient, and the step looks ahead along it."""
+    gradient = gradient + DECAY * weight
+    return weight - RATE * (gradient + MOMENTUM * gradient)
+
+
+def adam_step(weight: torch.Tensor, gradient: torch.Tensor) -> torch.Tensor:
+    """Adam's first step: bias correction leaves the gradient over its own size."""
+    gradient = gradient + DECAY * weight
+    return weight - RATE * gradient / (gradient.abs() + EPSILON)
+
+
+def adamw_step(weight: torch.Tensor, gradient: torch.Tensor) -> torch.Tensor:
+    return (1 - RATE * DECAY) * weight - RATE * gradient / (gradient.abs() + EPSILON)
+
+
+@pytest.mark.parametrize(
+    ("fields", "formula"),
+    [
+        ({"momentum": MOMENTUM, "nesterov": True}, sgd_step),
+        ({"optimizer": "adam"}, adam_step),
+        ({"optimizer": "adamw"}, adamw_step),
+    ],
+)
+def test_a_first_step_follows_the_optimizer_s_formula(fields: dict[str, Any], formula: Any) -> None:
+    torch.manual_seed(0)
+    model = nn.Linear(4, 3)
+    recipe = replace(SGD, learning_rate=RATE, weight_decay=DECAY, **fields)
+    optimizer = build_optimizer(recipe, model)
+    model(torch.randn(5, 4)).square().sum().backward()
+    expected = [formula(p.detach().clone(), p.grad.clone()) for p in model.parameters()]
+    optimizer.step()
+    torch.testing.assert_close([p.detach() for p in model.parameters()], expected)
+
+
+def test_frozen_parameters_are_left_to_themselves() -> None:
+    model = nn.Sequential(nn.Linear(2, 2).requires_grad_(False), nn.Linear(2, 2))
+    (group,) = build_optimizer(SGD, model).param_groups
+    assert [id(p) for p in group["params"]] == [id(p) for p in model[1].parameters()]
+
+
+def test_a_model_with_nothing_to_train_is_refused() -> None:
+    with pytest.raises(ValueError, match="nothing to train"):
+        build_optimizer(SGD, nn.Linear(2, 2).requires_grad_(False))
+
+
+@pytest.mark.parametrize(
+    ("device", "capability", "expected"),
+    [
+        ("cuda", (9, 0), "bf16"),
+        ("cuda", (8, 0), "bf16"),
+        ("cuda", (7, 5), "fp16"),  # a T4, on which bf16 is emulated
+        ("cpu", {"amx_bf16": True}, "bf16"),
+        ("cpu", {"avx512_bf16": True}, "bf16"),
+        ("cpu", {"avx2": True, "amx_bf16": False}, "fp32"),
+        ("cpu", {}, "fp32"),
+        ("mps", None, "fp32"),
+    ],
+)
+def test_auto_is_the_fastest_precision_in_hardware(
+    monkeypatch: pytest.MonkeyPatch, device: str, capability: Any, expected: str
+) -> None:
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: capability)
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: capability, raising=False)
+    assert resolve_precision("auto", torch.device(device)) == expected
+
+
+def test_a_named_precision_stays_as_it_is() -> None:
+    for precision in ("fp32", "bf16"):
+        assert resolve_precision(precision, torch.device("cpu")) == precision
+    assert resolve_precision("fp16", torch.device("cuda")) == "fp16"
+
+
+@pytest.mark.parametrize("device", ["cpu", "mps"])
+def test_fp16_is_for_cuda_alone(device: str) -> None:
+    with pytest.raises(ValueError, match="'fp16' needs a CUDA device"):
+        resolve_precision("fp16", torch.device(device))
