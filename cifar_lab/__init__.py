@@ -10,16 +10,7 @@ The modules, in the order in which data flows through them: `data`, `models`, `e
 """
 
 from cifar_lab.checkpoint import load_weights, save_weights
-from cifar_lab.data import (
-    Batches,
-    Data,
-    ImageSet,
-    Role,
-    load,
-    load_or_stand_in,
-    split,
-    to_unit_interval,
-)
+from cifar_lab.data import Data, ImageSet, Role, load, load_or_stand_in, split, to_unit_interval
 from cifar_lab.errors import CorruptedDataError, DatasetUnavailableError, TrainingDivergedError
 from cifar_lab.evaluation import (
     accuracy_under_shift,
@@ -29,6 +20,7 @@ from cifar_lab.evaluation import (
     test_accuracy,
 )
 from cifar_lab.experiments import ASSIGNMENT_A_RECIPE, EXPERIMENTS, GROUPS, Experiment, run
+from cifar_lab.loading import Batches
 from cifar_lab.models import (
     MODELS,
     BottleneckResBlock,
@@ -48,7 +40,8 @@ from cifar_lab.models.size import count_macs, count_parameters
 from cifar_lab.recipe import Recipe, build_optimizer
 from cifar_lab.reproducibility import best_device, seed_everything
 from cifar_lab.results import Result, find_results, load_result
-from cifar_lab.training import EpochRecord, fit, train_epoch
+from cifar_lab.state import EpochRecord
+from cifar_lab.training import fit, train_epoch
 
 __all__ = [
     "ASSIGNMENT_A_RECIPE",

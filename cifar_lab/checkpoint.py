@@ -1,16 +1,21 @@
-"""Files that are whole or not there at all."""
+"""Weights and checkpoints in files that are whole or not there at all."""
 
 from __future__ import annotations
 
 import os
-import pickle
+import shutil
 import tempfile
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import torch
 from torch import nn
+
+from cifar_lab.state import TrainingState
+
+CHECKPOINT_FORMAT = "cifar-lab checkpoint 1"
 
 
 def write_atomically(path: str | Path, write: Callable[[IO[bytes]], object]) -> None:
@@ -54,13 +59,11 @@ def load_weights(model: nn.Module, path: str | Path) -> None:
         raise FileNotFoundError(
             f"No weights at {path}. Train the model first, or correct the path."
         )
-    try:
-        weights = torch.load(path, map_location="cpu", weights_only=True)
-    except (RuntimeError, pickle.UnpicklingError, EOFError, OSError, ValueError) as error:
-        raise ValueError(
-            f"{path} is damaged or holds more than weights; expected a state_dict saved with "
-            "torch.save(model.state_dict(), path). Save it again, or train again."
-        ) from error
+    weights = _load_plain(
+        path,
+        f"{path} is damaged or holds more than weights; expected a state_dict saved with "
+        "torch.save(model.state_dict(), path). Save it again, or train again.",
+    )
     try:
         model.load_state_dict(weights)
     except (RuntimeError, TypeError, AttributeError) as error:
@@ -68,3 +71,74 @@ def load_weights(model: nn.Module, path: str | Path) -> None:
             f"{path} does not fit this {type(model).__name__}: {error} "
             "Build the model that the weights were saved from."
         ) from error
+
+
+def save_checkpoint(path: str | Path, state: TrainingState, seed: int) -> None:
+    """Save all that going on needs. The checkpoint before stays, as `PATH.previous`."""
+    path = Path(path)
+    content = {
+        "format": CHECKPOINT_FORMAT,
+        "recipe": asdict(state.recipe),
+        "seed": seed,
+        "torch": str(torch.__version__),
+        "state": state.state_dict(),
+    }
+    if path.exists():
+        with path.open("rb") as last:
+            write_atomically(_previous(path), lambda file: shutil.copyfileobj(last, file))
+    write_atomically(path, lambda file: torch.save(content, file))
+
+
+def begin_or_resume(path: str | Path, state: TrainingState, seed: int, *, resume: bool) -> None:
+    """Bring the state to where the checkpoint was saved; without one, leave it at the start.
+
+    Raises:
+        FileExistsError: there is a checkpoint, and `resume` is false.
+        ValueError: it is damaged, no checkpoint, or of another recipe, seed or model.
+    """
+    path = Path(path)
+    if not path.exists():
+        return
+    if not resume:
+        raise FileExistsError(
+            f"{path} holds a run already. Go on with it (resume=True, --resume), or give another "
+            "file, or move it away to start anew."
+        )
+    content = _load_plain(
+        path,
+        f"{path} is damaged or no checkpoint of a training run. The one saved before it is "
+        f"{_previous(path)}: rename it to {path.name} to go on from there.",
+    )
+    if not isinstance(content, dict) or content.get("format") != CHECKPOINT_FORMAT:
+        raise ValueError(f"{path} is no checkpoint of a training run. Give another file.")
+    here = asdict(state.recipe) | {"seed": seed}
+    there = content["recipe"] | {"seed": content["seed"]}
+    differences = [
+        f"{name} is {value!r} here, {there.get(name)!r} there"
+        for name, value in here.items()
+        if value != there.get(name)
+    ]
+    if differences:
+        raise ValueError(
+            f"{path} is of another run: {'; '.join(differences)}. Resume with the same recipe and "
+            "seed, or give another file."
+        )
+    try:
+        state.load_state_dict(content["state"])
+    except (RuntimeError, ValueError, KeyError) as error:
+        raise ValueError(
+            f"{path} does not fit this {type(state.model).__name__}: {error} "
+            "Resume with the model that the run began with."
+        ) from error
+
+
+def _previous(path: Path) -> Path:
+    return path.with_name(f"{path.name}.previous")
+
+
+def _load_plain(path: str | Path, message: str) -> Any:
+    """Tensors and plain values from a file, running no code from it; `message` if it holds else."""
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # a damaged file makes torch.load raise almost anything
+        raise ValueError(message) from error

@@ -1,14 +1,22 @@
-"""The command line, thin over the library: `cifar-lab list | run | table | notebook`."""
+"""Run the coursework's experiments and notebooks.
+
+Start with `cifar-lab list`, then `cifar-lab run cifar10-mlp`. Exit status: 0 done, 1 an error that
+the message says how to mend, 2 wrong usage, 130 interrupted.
+"""
 
 from __future__ import annotations
 
 import argparse
+import ast
 import os
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
-from cifar_lab.data import DATASETS, Data, load
+from cifar_lab.data import DATASETS, Data, default_root, load
+from cifar_lab.doctor import examine
 from cifar_lab.errors import CorruptedDataError, DatasetUnavailableError, TrainingDivergedError
 from cifar_lab.experiments import EXPERIMENTS, GROUPS, find_experiments, run
 from cifar_lab.notebook import run_notebook
@@ -20,12 +28,11 @@ USER_ERRORS = (
     ValueError,
     TypeError,
     OSError,
+    ImportError,
     CorruptedDataError,
     DatasetUnavailableError,
     TrainingDivergedError,
 )
-
-
 RUNS = Path("runs")
 
 
@@ -38,65 +45,121 @@ def parse_seeds(text: str) -> list[int]:
     seeds: list[int] = []
     try:
         for part in text.split(","):
-            low, _, high = part.partition("-")
-            seeds.extend(range(int(low), int(high or low) + 1))
+            low, dash, high = part.partition("-")
+            numbers = range(int(low), int(high if dash else low) + 1)
+            if not numbers:
+                raise ValueError
+            seeds.extend(numbers)
     except ValueError:
-        seeds = []
-    if not seeds:
-        raise argparse.ArgumentTypeError(f"{text!r} names no seeds; expected 0-4 or 0,2,7")
+        message = f"{text!r} names no seeds; expected one like 0, a range 0-4 or a list 0,2,7"
+        raise argparse.ArgumentTypeError(message) from None
     return seeds
+
+
+def parse_parameter(text: str) -> tuple[str, Any]:
+    """ "NAME=VALUE" -> the name, and the value as a Python literal, or else as text.
+
+    Raises:
+        argparse.ArgumentTypeError: there is no "=".
+    """
+    name, equals, value = text.partition("=")
+    if not name.isidentifier() or not equals:
+        raise argparse.ArgumentTypeError(f"{text!r} is no parameter; expected NAME=VALUE")
+    try:
+        return name, ast.literal_eval(value)
+    except (ValueError, SyntaxError):
+        return name, value
 
 
 def build_parser() -> argparse.ArgumentParser:
     """The commands and their options."""
-    parser = argparse.ArgumentParser(prog="cifar-lab", description=__doc__)
-    commands = parser.add_subparsers(dest="command", required=True)
-    commands.add_parser("list", help="the experiments and groups of them")
-
-    run_parser = commands.add_parser("run", help="train experiments and save their results")
-    run_parser.add_argument("names", nargs="+", metavar="NAME", help="an experiment or a group")
-    run_parser.add_argument("--seeds", type=parse_seeds, default=[0], help="0-4 or 0,2,7 (0)")
-    run_parser.add_argument("--device", help="cuda, mps or cpu (the best there is)")
-    run_parser.add_argument(
-        "--skip-finished", action="store_true", help="leave out runs that --out has a result of"
+    parser = argparse.ArgumentParser(
+        prog="cifar-lab", description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
-
-    table_parser = commands.add_parser("table", help="saved results as a Markdown table")
-    table_parser.add_argument("names", nargs="+", metavar="NAME", help="an experiment or a group")
-
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    commands.add_parser("list", help="the experiments, and groups of them")
+    run_parser = commands.add_parser(
+        "run",
+        help="train experiments; leaves result.json and weights.pt under runs/",
+        description="Train experiments and measure them on the test set. Every run gets a folder "
+        "of its own, OUT/NAME/seed-SEED; nothing is overwritten.",
+        epilog="example: cifar-lab run assignment-a --seeds 0-4 --skip-finished",
+    )
+    table_parser = commands.add_parser(
+        "table",
+        help="saved results as a Markdown table",
+        description="Means over seeds, ± the standard deviation between them.",
+    )
     notebook_parser = commands.add_parser(
-        "notebook", help="run a notebook; leaves the executed copy and an HTML page"
+        "notebook",
+        help="run a notebook from top to bottom; leaves the executed copy and an HTML page",
+        description="Run a notebook in a new kernel. The executed copy and its HTML page go to a "
+        "new folder OUT/notebooks/NAME; the notebook itself stays as it is.",
+        epilog="example: cifar-lab notebook notebooks/01_*.ipynb -p dataset=synthetic -p seed=1",
     )
-    notebook_parser.add_argument("path", type=Path, help="the .ipynb file; it stays as it is")
+    doctor_parser = commands.add_parser(
+        "doctor",
+        help="versions, device, cores, disk and datasets: what a bug report needs",
+    )
+
+    for each in (run_parser, table_parser):
+        each.add_argument("names", nargs="+", metavar="NAME", help="an experiment or a group")
+    run_parser.add_argument(
+        "--seed",
+        "--seeds",
+        dest="seeds",
+        type=parse_seeds,
+        default=[0],
+        help="one seed, a range 0-4 or a list 0,2,7 (default: 0)",
+    )
+    run_parser.add_argument("--epochs", type=int, help="another number than the recipe's")
+    run_parser.add_argument("--device", help="cuda, mps or cpu (default: the best there is)")
+    run_parser.add_argument(
+        "--skip-finished", action="store_true", help="leave out runs whose result is in OUT already"
+    )
+    notebook_parser.add_argument("path", type=Path, help="the .ipynb file")
     notebook_parser.add_argument(
-        "--in-place", action="store_true", help="store the outputs in the notebook itself, too"
+        "-p",
+        "--parameter",
+        action="append",
+        default=[],
+        type=parse_parameter,
+        metavar="NAME=VALUE",
+        help="set a name of the notebook's parameters cell; may be given several times",
     )
-    for each in (run_parser, notebook_parser):
-        each.add_argument(
-            "--data", type=Path, help="folder of the datasets ($CIFAR_LAB_DATA, data)"
-        )
+    notebook_parser.add_argument(
+        "--in-place", action="store_true", help="also store the outputs in the notebook itself"
+    )
+    for each in (run_parser, table_parser, notebook_parser):
+        each.add_argument("--out", type=Path, help="folder of the results (default: runs)")
         each.add_argument("--dataset", choices=DATASETS, help="another dataset than usual")
-        each.add_argument("--out", type=Path, help="folder of the results (runs)")
-    table_parser.add_argument("--out", type=Path, help="folder of the results (runs)")
+    for each in (run_parser, notebook_parser, doctor_parser):
+        each.add_argument(
+            "--data", type=Path, help="folder of the datasets (default: $CIFAR_LAB_DATA or data)"
+        )
     return parser
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; the exit status is 0, 1 for an error, 2 for wrong usage."""
+    """Run one command and return the exit status."""
     options = build_parser().parse_args(arguments)
-    command = {
+    commands = {
         "list": _list,
         "run": _run,
         "table": _table,
         "notebook": _notebook,
-    }[options.command]
+        "doctor": _doctor,
+    }
     try:
-        command(options)
+        commands[options.command](options)
+        sys.stdout.flush()
+    except BrokenPipeError:  # whoever read the output has enough, such as `| head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except KeyboardInterrupt:
+        return 130
     except USER_ERRORS as error:
         print(f"cifar-lab: {error}", file=sys.stderr)
         return 1
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return 0
 
 
@@ -113,33 +176,48 @@ def _run(options: argparse.Namespace) -> None:
     loaded: dict[str, Data] = {}
     for seed in options.seeds:
         for name in names:
-            finished = find_results(out, [name]).get(name, [])
-            if options.skip_finished and any(result.seed == seed for result in finished):
-                print(f"{name} (seed {seed}) is finished, skipped")
-                continue
-            dataset = options.dataset or EXPERIMENTS[name].dataset
+            experiment = EXPERIMENTS[name]
+            dataset = options.dataset or experiment.dataset
+            if options.skip_finished:
+                finished = find_results(out, {name: dataset}).get(name, [])
+                if any(result.seed == seed for result in finished):
+                    print(f"{name} (seed {seed}) is finished, skipped")
+                    continue
+            recipe = experiment.recipe
+            if options.epochs is not None:
+                recipe = replace(recipe, epochs=options.epochs)
             if dataset not in loaded:
                 loaded[dataset] = load(dataset, options.data)
-            run(name, seed=seed, data=loaded[dataset], out=out, device=options.device)
+            run(
+                name,
+                seed=seed,
+                data=loaded[dataset],
+                recipe=recipe,
+                out=out,
+                device=options.device,
+            )
 
 
 def _table(options: argparse.Namespace) -> None:
-    results = find_results(options.out or RUNS, find_experiments(options.names))
-    print(results_table(results))
+    names = find_experiments(options.names)
+    datasets = {name: options.dataset or EXPERIMENTS[name].dataset for name in names}
+    print(results_table(find_results(options.out or RUNS, datasets)))
 
 
 def _notebook(options: argparse.Namespace) -> None:
-    parameters = {
-        "dataset": options.dataset,
-        "data_folder": options.data and str(options.data.resolve()),
-        "results_folder": options.out and str(options.out.resolve()),
-    }
-    run_notebook(
-        options.path,
-        (options.out or RUNS) / "notebooks",
-        {name: value for name, value in parameters.items() if value is not None},
-        in_place=options.in_place,
-    )
+    parameters = dict(options.parameter)
+    if options.dataset:
+        parameters["dataset"] = options.dataset
+    if options.data:
+        parameters["data_folder"] = str(options.data.resolve())
+    if options.out:
+        parameters["results_folder"] = str(options.out.resolve())
+    out = (options.out or RUNS) / "notebooks"
+    run_notebook(options.path, out, parameters, in_place=options.in_place)
+
+
+def _doctor(options: argparse.Namespace) -> None:
+    print(examine(options.data or default_root()))
 
 
 if __name__ == "__main__":

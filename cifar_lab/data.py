@@ -1,15 +1,13 @@
-"""Labelled images in memory, and batches of them on a device.
+"""Labelled images in memory: CIFAR-10, CIFAR-100, the synthetic stand-in, and splits of them.
 
 Images are uint8, N x 3 x 32 x 32, laid out channels-last in memory (the order of CIFAR's files as
-torchvision gives them, and the one that convolutions like best). A batch is gathered, converted
-to [0, 1] and augmented on the device where the images are.
+torchvision gives them, and the one that convolutions like best).
 """
 
 from __future__ import annotations
 
-import math
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from enum import Enum
 from pathlib import Path
@@ -21,7 +19,7 @@ from torch import Tensor
 from cifar_lab import synthetic
 from cifar_lab.download import ensure_files
 from cifar_lab.errors import DatasetUnavailableError, unknown_name
-from cifar_lab.reproducibility import as_device, check_seed, generator
+from cifar_lab.reproducibility import check_seed
 
 Transform = Callable[[Tensor, torch.Generator], Tensor]
 """Images (N, 3, H, W) in [0, 1] and a generator on their device -> images of the same shape."""
@@ -62,6 +60,12 @@ class ImageSet:
 
     def __post_init__(self) -> None:
         images, labels = self.images, self.labels
+        for name, value in (("images", images), ("labels", labels)):
+            if not torch.is_tensor(value):
+                raise TypeError(
+                    f"{name} are a {type(value).__name__}; expected a torch.Tensor: "
+                    "torch.from_numpy(...) or torch.tensor(...)."
+                )
         if images.dtype != torch.uint8:
             raise TypeError(
                 f"images are {images.dtype}; expected torch.uint8, 0 to 255. "
@@ -217,67 +221,6 @@ def to_unit_interval(images: Tensor) -> Tensor:
     return images.to(torch.float32).div_(255)
 
 
-class Batches:
-    """Batches of (images, labels) on a device: float32 in [0, 1], N x 3 x H x W; int64, N.
-
-    Every image comes once an epoch; the last batch may be smaller. The order and what `transform`
-    draws depend on (seed, epoch) alone. Each pass is the next epoch; set `epoch` to go elsewhere.
-
-    Args:
-        image_set: the images.
-        batch_size: images in a batch.
-        shuffle: in a new random order every epoch, or in the set's own.
-        seed: the run's seed.
-        transform: a random change of a whole batch of images, drawn per image.
-        device: where the images are kept and the batches come out; None for the best there is.
-
-    Raises:
-        ValueError: an empty image set, or a batch size below 1.
-    """
-
-    def __init__(
-        self,
-        image_set: ImageSet,
-        batch_size: int,
-        *,
-        shuffle: bool = False,
-        seed: int = 0,
-        transform: Transform | None = None,
-        device: torch.device | str | None = None,
-    ) -> None:
-        check_seed(seed)
-        if batch_size < 1:
-            raise ValueError(f"batch_size is {batch_size}; expected at least 1.")
-        if len(image_set) == 0:
-            raise ValueError(f"The {image_set.role.value} set is empty; expected images in it.")
-        self.device = as_device(device)
-        self.dataset = image_set.to(self.device)
-        self.batch_size = batch_size
-        self.shuffle = shuffle
-        self.seed = seed
-        self.transform = transform
-        self.epoch = 0
-
-    def __len__(self) -> int:
-        return math.ceil(len(self.dataset) / self.batch_size)
-
-    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
-        epoch, self.epoch = self.epoch, self.epoch + 1
-        draws = generator(self.seed, epoch, "transform", self.device) if self.transform else None
-        for indices in self._order(epoch).split(self.batch_size):
-            images = to_unit_interval(gather(self.dataset.images, indices))
-            if self.transform is not None and draws is not None:
-                images = self.transform(images, draws)
-            yield images, self.dataset.labels[indices]
-
-    def _order(self, epoch: int) -> Tensor:
-        """This epoch's order, drawn on the CPU so that it is the same for every device."""
-        if not self.shuffle:
-            return torch.arange(len(self.dataset), device=self.device)
-        order = torch.randperm(len(self.dataset), generator=generator(self.seed, epoch, "order"))
-        return order.to(self.device)
-
-
 def split(
     image_set: ImageSet, validation_fraction: float = 0.1, *, seed: int, stratified: bool = False
 ) -> tuple[ImageSet, ImageSet]:
@@ -294,6 +237,8 @@ def split(
     """
     if image_set.role is not Role.TRAIN:
         raise ValueError(f"Only training images are split; these are {image_set.role.value}.")
+    if not 0 < validation_fraction < 1:
+        raise ValueError(f"validation_fraction is {validation_fraction}; expected between 0 and 1.")
     check_seed(seed)
     draw = np.random.default_rng(seed)
     labels = image_set.labels.cpu().numpy()
@@ -309,7 +254,7 @@ def split(
     if not 0 < is_validation.sum() < len(labels):
         raise ValueError(
             f"validation_fraction {validation_fraction} of {len(labels)} images leaves a part "
-            "empty; expected a share between 0 and 1 that gives each part images."
+            "empty; expected a share that gives each part images."
         )
     parts = ((~is_validation, Role.TRAIN), (is_validation, Role.VALIDATION))
     train, validation = (

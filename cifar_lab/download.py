@@ -55,18 +55,18 @@ def obtain(spec: ArchiveSpec, root: Path, sources: Sequence[Source], patience: P
     """What `ensure_files` does, for any archive; it raises the same errors."""
     root = root.absolute()
     try:
-        if not _missing_files(spec, root):
+        if not missing_files(spec, root):
             return
         root.mkdir(parents=True, exist_ok=True)
         with _only_process(root, spec):
-            missing = _missing_files(spec, root)  # again: another process may have brought them
+            missing = missing_files(spec, root)  # again: another process may have brought them
             if missing:
                 _extract(_archive(spec, root, sources, patience), spec, missing)
     except OSError as error:
         raise _unusable(root, spec, error) from error
 
 
-def _missing_files(spec: ArchiveSpec, root: Path) -> dict[str, str]:
+def missing_files(spec: ArchiveSpec, root: Path) -> dict[str, str]:
     """Name and MD5 of the files that are not there; those that are there are verified."""
     missing = {}
     for name, md5 in spec.files:

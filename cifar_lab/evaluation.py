@@ -9,7 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from cifar_lab.data import ImageSet
-from cifar_lab.loading import Loader, as_loader, batches_on, check_logits, device_of, source_of
+from cifar_lab.loading import Loader, as_loader, batches_on, check_logits, device_of, num_classes_of
+from cifar_lab.models.size import evaluation_mode
 
 EVALUATION_BATCH_SIZE = 500
 
@@ -29,21 +30,15 @@ def predict(model: nn.Module, data: ImageSet | Loader) -> tuple[Tensor, Tensor]:
             outputs don't match the classes.
     """
     device = device_of(model)
-    source = source_of(data)
-    num_classes = source.num_classes if source else None
+    num_classes = num_classes_of(data)
     logits, labels = [], []
-    was_training = model.training
-    model.eval()
-    try:
-        with torch.inference_mode():
-            loader = as_loader(data, EVALUATION_BATCH_SIZE, device)
-            for batch_images, batch_labels in batches_on(loader, device):
-                batch_logits = model(batch_images)
-                check_logits(batch_logits, batch_labels, num_classes)
-                logits.append(batch_logits)
-                labels.append(batch_labels)
-    finally:
-        model.train(was_training)
+    loader = as_loader(data, EVALUATION_BATCH_SIZE, device)
+    with evaluation_mode(model), torch.inference_mode():
+        for batch_images, batch_labels in batches_on(loader, device):
+            batch_logits = model(batch_images)
+            check_logits(batch_logits, batch_labels, num_classes)
+            logits.append(batch_logits)
+            labels.append(batch_labels)
     return torch.cat(logits).cpu(), torch.cat(labels).cpu()
 
 
@@ -66,7 +61,16 @@ def confusion_matrix(predictions: Tensor, labels: Tensor, num_classes: int) -> T
         predictions: int64, (N,): class numbers, such as `logits.argmax(dim=1)`.
         labels: int64, (N,).
         num_classes: rows and columns.
+
+    Raises:
+        ValueError: a prediction or a label that is none of the classes.
     """
+    for name, classes in (("predictions", predictions), ("labels", labels)):
+        if len(classes) and not 0 <= classes.min() <= classes.max() < num_classes:
+            raise ValueError(
+                f"{name} run from {int(classes.min())} to {int(classes.max())}; expected classes "
+                f"from 0 to {num_classes - 1}."
+            )
     pairs = labels * num_classes + predictions
     return torch.bincount(pairs, minlength=num_classes**2).reshape(num_classes, num_classes)
 

@@ -13,12 +13,14 @@ from torch import nn
 from cifar_lab.checkpoint import save_weights
 from cifar_lab.data import Data, load
 from cifar_lab.errors import unknown_name
+from cifar_lab.evaluation import test_accuracy
 from cifar_lab.models import build_model
 from cifar_lab.models.size import count_macs, count_parameters
 from cifar_lab.recipe import Recipe, resolve_precision
 from cifar_lab.reproducibility import as_device, seed_everything
 from cifar_lab.results import Result, describe_environment, new_folder, peak_memory_mib
-from cifar_lab.training import EpochRecord, fit
+from cifar_lab.state import EpochRecord
+from cifar_lab.training import fit
 
 
 @dataclass(frozen=True)
@@ -132,19 +134,22 @@ def run(
             save_weights(model, folder / "weights.pt")
 
     start = time.perf_counter()
-    history = fit(
-        model,
-        data.train.to(device),
-        recipe,
-        test=data.test.to(device),
-        seed=seed,
-        device=device,
-        on_epoch=save_epoch,
-        progress=progress,
-    )
+    try:
+        history = fit(
+            model,
+            data.train.to(device),
+            recipe,
+            test=data.test.to(device),
+            seed=seed,
+            device=device,
+            on_epoch=save_epoch,
+            progress=progress,
+        )
+    except BaseException:
+        if folder is not None and not any(folder.iterdir()):
+            folder.rmdir()
+        raise
     seconds = time.perf_counter() - start
-    accuracy = history[-1].test_accuracy
-    assert accuracy is not None  # fit was given the test set
     result = Result(
         experiment=name,
         title=experiment.title,
@@ -156,7 +161,7 @@ def run(
         parameters=parameters,
         macs=macs,
         history=history,
-        test_accuracy=accuracy,
+        test_accuracy=test_accuracy(model, data.test.to(device)),
         seconds=seconds,
         precision=resolve_precision(recipe.precision, device),
         peak_memory_mib=peak_memory_mib(device),
@@ -165,6 +170,7 @@ def run(
         folder=folder,
     )
     if folder is not None:
+        save_weights(model, folder / "weights.pt")
         result.save(folder / "result.json")
         if progress:
             print(f"Saved result.json and weights.pt in {folder}")

@@ -1,17 +1,84 @@
-"""What `fit` and `evaluate` take: an image set, or anyone's own loader of (images, labels)."""
+"""Batches of images on a device, from an image set or from anyone's own loader.
+
+A batch of an image set is gathered, converted to [0, 1] and augmented on the device where the
+images are.
+"""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from cifar_lab.data import Batches, ImageSet, Role
+from cifar_lab.data import ImageSet, Role, Transform, gather, to_unit_interval
+from cifar_lab.reproducibility import as_device, check_seed, generator
 
 Loader = Iterable[tuple[Tensor, Tensor]]
 """Gives batches (images, labels) each time it is iterated: `Batches`, a `DataLoader`, a list."""
+
+
+class Batches:
+    """Batches of (images, labels) on a device: float32 in [0, 1], N x 3 x H x W; int64, N.
+
+    Every image comes once an epoch; the last batch may be smaller. The order and what `transform`
+    draws depend on (seed, epoch) alone. Each pass is the next epoch; set `epoch` to go elsewhere.
+
+    Args:
+        image_set: the images.
+        batch_size: images in a batch.
+        shuffle: in a new random order every epoch, or in the set's own.
+        seed: the run's seed.
+        transform: a random change of a whole batch of images, drawn per image.
+        device: where the images are kept and the batches come out; None for the best there is.
+
+    Raises:
+        ValueError: an empty image set, or a batch size below 1.
+    """
+
+    def __init__(
+        self,
+        image_set: ImageSet,
+        batch_size: int,
+        *,
+        shuffle: bool = False,
+        seed: int = 0,
+        transform: Transform | None = None,
+        device: torch.device | str | None = None,
+    ) -> None:
+        check_seed(seed)
+        if not isinstance(batch_size, int) or batch_size < 1:
+            raise ValueError(f"batch_size is {batch_size!r}; expected a whole number, at least 1.")
+        if len(image_set) == 0:
+            raise ValueError(f"The {image_set.role.value} set is empty; expected images in it.")
+        self.device = as_device(device)
+        self.dataset = image_set.to(self.device)
+        self.batch_size = batch_size
+        self.shuffle = shuffle
+        self.seed = seed
+        self.transform = transform
+        self.epoch = 0
+
+    def __len__(self) -> int:
+        return math.ceil(len(self.dataset) / self.batch_size)
+
+    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
+        epoch, self.epoch = self.epoch, self.epoch + 1
+        draws = generator(self.seed, epoch, "transform", self.device) if self.transform else None
+        for indices in self._order(epoch).split(self.batch_size):
+            images = to_unit_interval(gather(self.dataset.images, indices))
+            if self.transform is not None and draws is not None:
+                images = self.transform(images, draws)
+            yield images, self.dataset.labels[indices]
+
+    def _order(self, epoch: int) -> Tensor:
+        """This epoch's order, drawn on the CPU so that it is the same for every device."""
+        if not self.shuffle:
+            return torch.arange(len(self.dataset), device=self.device)
+        order = torch.randperm(len(self.dataset), generator=generator(self.seed, epoch, "order"))
+        return order.to(self.device)
 
 
 def as_loader(
@@ -37,17 +104,22 @@ def as_loader(
     return data
 
 
-def source_of(data: Any) -> ImageSet | None:
-    """The image set behind a loader, a `Subset` or several of them inside each other, if any."""
-    while not isinstance(data, ImageSet) and hasattr(data, "dataset"):
-        data = data.dataset
-    return data if isinstance(data, ImageSet) else None
+def sources_of(data: Any) -> list[ImageSet]:
+    """The image sets behind a loader, a `Subset`, a `ConcatDataset` or a nest of them, if any."""
+    if isinstance(data, ImageSet):
+        return [data]
+    inner = [data.dataset] if hasattr(data, "dataset") else getattr(data, "datasets", [])
+    return [source for part in inner for source in sources_of(part)]
+
+
+def num_classes_of(data: Any) -> int | None:
+    """How many classes the data has, where that is known."""
+    return next((source.num_classes for source in sources_of(data)), None)
 
 
 def refuse_test_images(data: ImageSet | Loader, purpose: str) -> None:
-    """Raise a ValueError where the data is known to be of the test role."""
-    source = source_of(data)
-    if source is not None and source.role is Role.TEST:
+    """Raise a ValueError where some of the data is known to be of the test role."""
+    if any(source.role is Role.TEST for source in sources_of(data)):
         raise ValueError(
             f"These are test images, and the test set is for the final evaluation, not for "
             f"{purpose}. Use the training images, or a validation split of them: "
@@ -84,10 +156,10 @@ def _checked(batch: Any) -> tuple[Tensor, Tensor]:
             f"A batch's images are {found}; expected a float tensor in [0, 1]. uint8 images become "
             "that with images.float() / 255, PIL images with torchvision's ToTensor()."
         )
-    if images.ndim != 4:
+    if images.ndim != 4 or len(images) == 0:
         raise ValueError(
-            f"A batch's images have shape {tuple(images.shape)}; expected 4 dimensions: "
-            "(images, channels, height, width)."
+            f"A batch's images have shape {tuple(images.shape)}; expected at least one image "
+            "and 4 dimensions: (images, channels, height, width)."
         )
     if not torch.is_tensor(labels) or labels.dtype != torch.int64:
         found = labels.dtype if torch.is_tensor(labels) else type(labels).__name__
@@ -106,6 +178,11 @@ def check_logits(logits: Tensor, labels: Tensor, num_classes: int | None = None)
     Without `num_classes` the labels must at least have a logit each; labels on an accelerator are
     not looked at, since that would make the host wait for it.
     """
+    if not torch.is_tensor(logits):
+        raise TypeError(
+            f"The model gave a {type(logits).__name__}; expected a tensor of logits, "
+            "(images, classes)."
+        )
     if logits.ndim != 2 or len(logits) != len(labels):
         raise ValueError(
             f"The model gave outputs of shape {tuple(logits.shape)} for {len(labels)} images; "

@@ -12,6 +12,16 @@ from cifar_lab.errors import unknown_name
 
 OPTIMIZERS = ("sgd", "adam", "adamw")
 PRECISIONS = ("auto", "fp32", "bf16", "fp16")
+NUMBERS = (
+    "learning_rate",
+    "momentum",
+    "weight_decay",
+    "label_smoothing",
+    "gradient_clip",
+    "ema_decay",
+)
+SCHEDULES = ("constant", "cosine", "one-cycle")
+SCHEDULE_INTERVALS = ("step", "epoch")
 
 
 @dataclass(frozen=True)
@@ -22,11 +32,21 @@ class Recipe:
         epochs: passes over the training images.
         batch_size: images in a batch.
         optimizer: "sgd", "adam" or "adamw".
-        learning_rate: the optimizer's step size.
+        learning_rate: the optimizer's step size; with a schedule, the largest.
         momentum: SGD's momentum, in [0, 1); Adam and AdamW keep PyTorch's betas.
         nesterov: SGD looks ahead along its momentum.
         weight_decay: added as an L2 gradient by SGD and Adam, decoupled in AdamW.
+        schedule: of the learning rate: "constant"; "cosine" down to 0; or "one-cycle", a straight
+            rise from 0 in the first quarter of the run and a straight fall to 0.
+        schedule_per: the learning rate is set anew every "step" or every "epoch".
+        warmup_epochs: epochs of linear warm-up before a constant or cosine schedule.
         label_smoothing: share of a label's weight spread over all classes, in [0, 1).
+        gradient_clip: largest norm of all gradients together; None for no limit.
+        ema_decay: share that an exponential moving average of weights and buffers keeps at each
+            step, in (0, 1). The average is what is evaluated and what is left in the model. None
+            for no average.
+        keep_best: leave the weights of the epoch with the best validation accuracy, not the last's.
+        patience: stop after so many epochs without a better validation accuracy; None for never.
         precision: of the forward and backward pass: "fp32", "bf16", "fp16" (with a gradient scaler;
             CUDA only), or "auto", which takes the fastest that the device has in hardware.
             Weights and optimizer state are float32 always, and so is evaluation.
@@ -42,18 +62,34 @@ class Recipe:
     momentum: float = 0.0
     nesterov: bool = False
     weight_decay: float = 0.0
+    schedule: str = "constant"
+    schedule_per: str = "step"
+    warmup_epochs: int = 0
     label_smoothing: float = 0.0
+    gradient_clip: float | None = None
+    ema_decay: float | None = None
+    keep_best: bool = False
+    patience: int | None = None
     precision: str = "auto"
 
     def __post_init__(self) -> None:
         for name in ("epochs", "batch_size"):
+            _check_whole(name, getattr(self, name), at_least=1)
+        _check_whole("warmup_epochs", self.warmup_epochs, at_least=0)
+        if self.patience is not None:
+            _check_whole("patience", self.patience, at_least=1)
+        for kind, name, known in (
+            ("optimizer", self.optimizer, OPTIMIZERS),
+            ("precision", self.precision, PRECISIONS),
+            ("schedule", self.schedule, SCHEDULES),
+            ("schedule_per", self.schedule_per, SCHEDULE_INTERVALS),
+        ):
+            if name not in known:
+                raise unknown_name(kind, name, known)
+        for name in NUMBERS:
             value = getattr(self, name)
-            if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-                raise ValueError(f"{name} is {value!r}; expected a whole number, at least 1.")
-        if self.optimizer not in OPTIMIZERS:
-            raise unknown_name("optimizer", self.optimizer, OPTIMIZERS)
-        if self.precision not in PRECISIONS:
-            raise unknown_name("precision", self.precision, PRECISIONS)
+            if value is not None and not isinstance(value, (int, float)):
+                raise ValueError(f"{name} is {value!r}; expected a number.")
         if not 0 < self.learning_rate < float("inf"):
             raise ValueError(
                 f"learning_rate is {self.learning_rate!r}; expected a number above 0, such as 1e-3."
@@ -63,12 +99,28 @@ class Recipe:
         for name in ("momentum", "label_smoothing"):
             if not 0 <= getattr(self, name) < 1:
                 raise ValueError(f"{name} is {getattr(self, name)!r}; expected 0 or more, below 1.")
+        if self.gradient_clip is not None and not 0 < self.gradient_clip < float("inf"):
+            raise ValueError(f"gradient_clip is {self.gradient_clip!r}; expected a norm above 0.")
+        if self.ema_decay is not None and not 0 < self.ema_decay < 1:
+            raise ValueError(f"ema_decay is {self.ema_decay!r}; expected a share between 0 and 1.")
         if self.optimizer != "sgd" and (self.momentum or self.nesterov):
             raise ValueError(
                 f"momentum and nesterov are settings of 'sgd'; the optimizer is {self.optimizer!r}."
             )
         if self.nesterov and not self.momentum:
             raise ValueError("nesterov needs a momentum above 0, such as 0.9.")
+        if self.warmup_epochs >= self.epochs:
+            raise ValueError(
+                f"warmup_epochs is {self.warmup_epochs}, epochs is {self.epochs}; expected fewer "
+                "epochs of warm-up than epochs."
+            )
+        if self.warmup_epochs and self.schedule == "one-cycle":
+            raise ValueError("a one-cycle schedule has its own rise; expected warmup_epochs=0.")
+
+
+def _check_whole(name: str, value: object, at_least: int) -> None:
+    if not isinstance(value, int) or isinstance(value, bool) or value < at_least:
+        raise ValueError(f"{name} is {value!r}; expected a whole number, at least {at_least}.")
 
 
 def build_optimizer(recipe: Recipe, model: nn.Module) -> torch.optim.Optimizer:

@@ -110,11 +110,18 @@ def findings(results: Sequence[Result]) -> str:
         results: the first is the network to compare with (the MLP), the others the iterations.
 
     Raises:
-        ValueError: fewer than three results: a baseline and at least two iterations.
+        ValueError: fewer than three results (a baseline and at least two iterations), or results
+            that differ in dataset, epochs or seed.
     """
     if len(results) < 3:
         raise ValueError(
             f"{len(results)} results; findings need a baseline and at least two iterations."
+        )
+    settings = {(run.dataset, run.recipe.epochs, run.seed) for run in results}
+    if len(settings) > 1:
+        raise ValueError(
+            "These results differ in dataset, epochs or seed; findings compare networks, with all "
+            "else the same."
         )
     baseline, *iterations = results
     best = max(results, key=lambda result: result.test_accuracy)
@@ -138,7 +145,7 @@ def findings(results: Sequence[Result]) -> str:
         f"- The most accurate is **{best.title}**: {best.test_accuracy:.2f} % with "
         f"{best.parameters:,} parameters.",
         f"- The smallest is **{smallest.title}**: {smallest.parameters:,} parameters "
-        f"({_times(smallest.parameters, baseline.parameters)} than {baseline.title} has) and "
+        f"({_times(smallest.parameters, baseline.parameters)}, against {baseline.title}) and "
         f"{smallest.test_accuracy:.2f} %.",
     ]
     costlier = [run for run in better if run.macs > baseline.macs]

@@ -65,7 +65,7 @@ def as_device(device: torch.device | str | None) -> torch.device:
         return best_device()
     try:
         chosen = torch.device(device)
-        torch.zeros(1, device=chosen)
+        torch.zeros(1, device=chosen).item()
     except (RuntimeError, AssertionError, NotImplementedError) as error:
         raise ValueError(
             f"Device {str(device)!r} can't be used here: {str(error).splitlines()[0]} "

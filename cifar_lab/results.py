@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 import platform
 import sys
-from collections.abc import Iterable
-from dataclasses import asdict, dataclass, field
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from torch import nn
 from cifar_lab.checkpoint import load_weights, write_atomically
 from cifar_lab.models import build_model
 from cifar_lab.recipe import Recipe
-from cifar_lab.training import EpochRecord
+from cifar_lab.state import EpochRecord
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,30 +90,36 @@ def load_result(folder: str | Path, *, with_model: bool = False) -> Result:
         content = json.loads(path.read_text())
         content["recipe"] = Recipe(**content["recipe"])
         content["history"] = [EpochRecord(**record) for record in content["history"]]
-        model = None
-        if with_model:
-            if content["model_name"] is None:
-                raise ValueError(
-                    f"{path} is of a model that is not in the registry. Build it yourself and call "
-                    "cifar_lab.load_weights(model, folder / 'weights.pt')."
-                )
-            model = build_model(content["model_name"], content["num_classes"])
-            load_weights(model, path.with_name("weights.pt"))
-            model.eval()
-        return Result(**content, model=model, folder=Path(folder))
-    except (TypeError, KeyError, json.JSONDecodeError) as error:
+        result = Result(**content, folder=Path(folder))
+    except (TypeError, KeyError, ValueError) as error:
         raise ValueError(
             f"{path} is damaged or was written by another version ({error}). "
             "Move it away and run the experiment again."
         ) from error
+    if not with_model:
+        return result
+    if result.model_name is None:
+        raise ValueError(
+            f"{path} is of a model that is not in the registry. Build it yourself and call "
+            "cifar_lab.load_weights(model, folder / 'weights.pt')."
+        )
+    model = build_model(result.model_name, result.num_classes)
+    load_weights(model, path.with_name("weights.pt"))
+    return replace(result, model=model.eval())
 
 
-def find_results(out: str | Path, experiments: Iterable[str]) -> dict[str, list[Result]]:
-    """The saved results of each experiment, one a seed (the newest), in the order of the seeds."""
+def find_results(out: str | Path, experiments: Mapping[str, str]) -> dict[str, list[Result]]:
+    """The saved results of each experiment, one a seed (the newest), in the order of the seeds.
+
+    Args:
+        out: the folder with the results.
+        experiments: the experiments' names, each with the dataset whose results are wanted.
+    """
     found: dict[str, list[Result]] = {}
-    for name in experiments:
+    for name, dataset in experiments.items():
         paths = sorted(Path(out, name).glob("*/result.json"), key=lambda path: path.stat().st_mtime)
-        by_seed = {result.seed: result for result in (load_result(path.parent) for path in paths)}
+        results = [load_result(path.parent) for path in paths]
+        by_seed = {result.seed: result for result in results if result.dataset == dataset}
         if by_seed:
             found[name] = [by_seed[seed] for seed in sorted(by_seed)]
     return found
@@ -125,30 +131,33 @@ def new_folder(wanted: Path) -> Path:
     Raises:
         OSError: the folder can't be made; the message says which and what to do.
     """
-    number = 1
-    while True:
-        folder = wanted if number == 1 else wanted.with_name(f"{wanted.name}-{number}")
-        try:
-            folder.mkdir(parents=True)
-            return folder
-        except FileExistsError:
-            number += 1
-        except OSError as error:
-            raise OSError(
-                f"Can't make the folder {folder} for results: {error.strerror}. "
-                "Give a folder that can be written, with out=... or --out."
-            ) from error
+    number, folder = 1, wanted
+    try:
+        wanted.parent.mkdir(parents=True, exist_ok=True)
+        while True:
+            try:
+                folder.mkdir()
+                return folder
+            except FileExistsError:
+                number += 1
+                folder = wanted.with_name(f"{wanted.name}-{number}")
+    except OSError as error:
+        raise OSError(
+            f"Can't make the folder {folder} for results: {error.strerror}. "
+            "Give a folder that can be written, with out=... or --out."
+        ) from error
 
 
 def describe_environment(device: torch.device) -> dict[str, Any]:
     """Versions, device and threads: what another machine must match to find the same figures."""
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else platform.machine()
-    packages = ("cifar-lab", "torch", "torchvision", "numpy")
+    packages = ("cifar-lab", "torchvision", "numpy")
     return {
         "device": device.type,
         "device_name": name,
         "threads": torch.get_num_threads(),
         "python": platform.python_version(),
+        "torch": str(torch.__version__),  # with the build, such as +cu126
         **{package: version(package) for package in packages},
     }
 

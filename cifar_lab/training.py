@@ -13,26 +13,31 @@ import math
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 from tqdm.std import tqdm
 
-from cifar_lab.data import Batches, ImageSet
+from cifar_lab.checkpoint import begin_or_resume, save_checkpoint
+from cifar_lab.data import ImageSet
 from cifar_lab.errors import TrainingDivergedError
 from cifar_lab.evaluation import test_accuracy
 from cifar_lab.loading import (
+    Batches,
     Loader,
     as_loader,
     batches_on,
     check_logits,
     device_of,
+    num_classes_of,
     refuse_test_images,
-    source_of,
 )
 from cifar_lab.recipe import Recipe, build_optimizer, resolve_precision
 from cifar_lab.reproducibility import as_device, check_seed, derive_seed
+from cifar_lab.schedule import learning_rate_at
+from cifar_lab.state import EpochRecord, TrainingState
 
 LossFunction = Callable[[Tensor, Tensor], Tensor]
 """Logits (N, num_classes) and labels (N,) -> the batch's mean loss, a scalar."""
@@ -43,33 +48,6 @@ STEPS_BETWEEN_LOSS_CHECKS = (
 AUTOCAST_TYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
 
-@dataclass(frozen=True)
-class EpochRecord:
-    """One epoch of a training run.
-
-    Attributes:
-        epoch: 1 for the first.
-        train_loss: mean of the batches' mean losses, measured while the weights were changing.
-        validation_accuracy: percent, after the epoch; None without validation images.
-        test_accuracy: percent, after the epoch; None where the test set was not watched.
-        seconds: wall time of the epoch's training, without the evaluation.
-    """
-
-    epoch: int
-    train_loss: float
-    validation_accuracy: float | None
-    test_accuracy: float | None
-    seconds: float
-
-    def __str__(self) -> str:
-        parts = [f"epoch {self.epoch:3d}", f"train loss {self.train_loss:.4f}"]
-        if self.validation_accuracy is not None:
-            parts.append(f"validation accuracy {self.validation_accuracy:.2f} %")
-        if self.test_accuracy is not None:
-            parts.append(f"test accuracy {self.test_accuracy:.2f} %")
-        return "   ".join([*parts, f"{self.seconds:.1f} s"])
-
-
 def train_epoch(
     model: nn.Module,
     loader: Loader,
@@ -78,6 +56,8 @@ def train_epoch(
     *,
     precision: str = "fp32",
     scaler: torch.amp.GradScaler | None = None,
+    gradient_clip: float | None = None,
+    after_step: Callable[[int], None] | None = None,
 ) -> float:
     """Train on every batch once and return the mean of the batches' mean losses.
 
@@ -88,6 +68,8 @@ def train_epoch(
         loss_fn: logits and labels -> the batch's mean loss.
         precision: of the forward pass and the loss: "fp32", "bf16" or "fp16".
         scaler: keeps small fp16 gradients from becoming zero; None for a new one where needed.
+        gradient_clip: scale the gradients down where their norm is larger; None never does.
+        after_step: called with the number of steps done in this epoch.
 
     Raises:
         TrainingDivergedError: the loss became NaN or infinite.
@@ -107,9 +89,14 @@ def train_epoch(
             loss = loss_fn(logits, labels)
         optimizer.zero_grad()
         scaler.scale(loss).backward()
+        if gradient_clip is not None:
+            scaler.unscale_(optimizer)
+            nn.utils.clip_grad_norm_(model.parameters(), gradient_clip)
         scaler.step(optimizer)
         scaler.update()
         losses.append(loss.detach())
+        if after_step is not None:
+            after_step(len(losses))
         if len(losses) % STEPS_BETWEEN_LOSS_CHECKS == 0:
             _check_finite(losses)
     _check_finite(losses)
@@ -136,6 +123,8 @@ def fit(
     test: ImageSet | Loader | None = None,
     seed: int = 0,
     device: torch.device | str | None = None,
+    checkpoint: str | Path | None = None,
+    resume: bool = False,
     on_epoch: Callable[[EpochRecord], None] | None = None,
     progress: bool = True,
 ) -> list[EpochRecord]:
@@ -148,60 +137,100 @@ def fit(
         model: trained in place, moved to the device; takes images (N, 3, H, W) in [0, 1].
         train: images to train on, or a loader of (images, labels), which brings its own batches.
         recipe: epochs, optimizer and all the rest.
-        validation: its accuracy is measured after each epoch.
+        validation: its accuracy is measured after each epoch; it decides what `keep_best` and
+            `patience` ask for.
         test: the same for the test set, only to be watched: it decides nothing.
         seed: of the order of the images and of dropout.
         device: None for the best there is.
+        checkpoint: a file that holds, after each epoch, all that going on from there needs.
+        resume: go on from the checkpoint; where there is none yet, start. On the CPU the resumed
+            run ends with the same weights, to the bit, as one that was never interrupted.
         on_epoch: called after each epoch, for example to save the weights.
         progress: print an estimate of the time, a bar, and a line an epoch.
 
     Raises:
         ValueError, TypeError: test images where training images belong, an empty loader, batches
-            of another kind or classes that don't match the model's outputs.
+            of another kind or classes that don't match the model's outputs; a checkpoint that is
+            damaged or of another run.
+        FileExistsError: a checkpoint is there, and neither resumed nor to be lost.
         TrainingDivergedError: the loss became NaN or infinite, in which epoch and step.
     """
     refuse_test_images(train, "training")
     if validation is not None:
         refuse_test_images(validation, "validation")
+    elif recipe.keep_best or recipe.patience is not None:
+        raise ValueError("keep_best and patience go by validation accuracy; give validation=...")
     check_seed(seed)
     device = as_device(device)
     precision = resolve_precision(recipe.precision, device)
     model.to(device).to(memory_format=torch.channels_last)
     loader = as_loader(train, recipe.batch_size, device, shuffle=True, seed=seed)
+    steps = _steps(loader, recipe)
     loss_fn = nn.CrossEntropyLoss(label_smoothing=recipe.label_smoothing)
-    optimizer = build_optimizer(recipe, model)
-    scaler = torch.amp.GradScaler(device.type, enabled=precision == "fp16")
-
     step_seconds = _measure_step(model, loader, recipe, loss_fn, precision)
-    if progress:
-        print(_estimate(step_seconds, loader, recipe, device, precision))
-    history = []
-    for epoch in range(recipe.epochs):
+    state = TrainingState(model, recipe, precision)
+    if checkpoint is not None:
+        begin_or_resume(checkpoint, state, seed, resume=resume)
+    if progress and not state.finished:
+        print(_estimate(step_seconds, steps, recipe, len(state.history), device, precision))
+
+    def after_step(step: int) -> None:
+        state.update_average()
+        state.set_learning_rate(learning_rate_at(recipe, len(state.history) + step / steps))
+
+    while not state.finished:
+        epoch = len(state.history)
         torch.manual_seed(derive_seed(seed, epoch, "dropout"))
+        state.set_learning_rate(learning_rate_at(recipe, epoch))
         if isinstance(loader, Batches):
             loader.epoch = epoch
         bar = tqdm(loader, f"epoch {epoch + 1}/{recipe.epochs}", leave=False, disable=not progress)
         start = time.perf_counter()
         try:
             train_loss = train_epoch(
-                model, bar, optimizer, loss_fn, precision=precision, scaler=scaler
+                model,
+                bar,
+                state.optimizer,
+                loss_fn,
+                precision=precision,
+                scaler=state.scaler,
+                gradient_clip=recipe.gradient_clip,
+                after_step=after_step,
             )
         except TrainingDivergedError as error:
             raise TrainingDivergedError(f"In epoch {epoch + 1} {error}") from None
         seconds = time.perf_counter() - start
+        accuracy_on = partial(test_accuracy, state.evaluated_model)
         record = EpochRecord(
             epoch=epoch + 1,
             train_loss=train_loss,
-            validation_accuracy=None if validation is None else test_accuracy(model, validation),
-            test_accuracy=None if test is None else test_accuracy(model, test),
+            validation_accuracy=None if validation is None else accuracy_on(validation),
+            test_accuracy=None if test is None else accuracy_on(test),
             seconds=seconds,
         )
-        history.append(record)
+        state.add(record)
         if progress:
             print(record)
+        if checkpoint is not None:
+            save_checkpoint(checkpoint, state, seed)
         if on_epoch is not None:
             on_epoch(record)
-    return history
+    state.leave_final_weights()
+    return state.history
+
+
+def _steps(loader: Loader, recipe: Recipe) -> float:
+    """Batches in an epoch; infinite, so that an epoch's share is 0, where the loader can't tell."""
+    try:
+        return len(loader)  # type: ignore[arg-type]
+    except TypeError:
+        changes = recipe.schedule != "constant" or recipe.warmup_epochs > 0
+        if changes and recipe.schedule_per == "step":
+            raise TypeError(
+                f"A {recipe.schedule} schedule per step needs a loader with a len; this "
+                f'{type(loader).__name__} has none. Use schedule_per="epoch".'
+            ) from None
+        return math.inf
 
 
 def _measure_step(
@@ -215,9 +244,7 @@ def _measure_step(
     with torch.random.fork_rng():
         batch = next(batches_on(loader, device))
         trial = copy.deepcopy(model)
-        source = source_of(loader)
-        with torch.no_grad():
-            check_logits(trial(batch[0]), batch[1], source.num_classes if source else None)
+        check_logits(_try(trial, batch[0]), batch[1], num_classes_of(loader))
         optimizer = build_optimizer(recipe, trial)
         for _ in range(2):  # the first step warms up
             start = time.perf_counter()
@@ -226,15 +253,31 @@ def _measure_step(
         return time.perf_counter() - start
 
 
-def _estimate(
-    step_seconds: float, loader: Loader, recipe: Recipe, device: torch.device, precision: str
-) -> str:
+def _try(model: nn.Module, images: Tensor) -> Tensor:
+    """One forward pass; where it fails, the error names the images' shape and the model."""
     try:
-        steps = len(loader)  # type: ignore[arg-type]
-    except TypeError:
-        return f"Training {recipe.epochs} epochs on {device} in {precision}; the loader has no len."
-    minutes = recipe.epochs * steps * step_seconds / 60
+        with torch.no_grad():
+            return model(images)
+    except RuntimeError as error:
+        raise ValueError(
+            f"{type(model).__name__} can't take images of shape {tuple(images.shape)}: {error}. "
+            "Expected (images, 3, 32, 32) for CIFAR; build the model for the shape of the images."
+        ) from error
+
+
+def _estimate(
+    step_seconds: float,
+    steps: float,
+    recipe: Recipe,
+    epochs_done: int,
+    device: torch.device,
+    precision: str,
+) -> str:
+    epochs = recipe.epochs - epochs_done
+    what = f"Training {epochs} epochs" if not epochs_done else f"Going on with {epochs} epochs"
+    if math.isinf(steps):
+        return f"{what} on {device} in {precision}; the loader has no len, so no estimate."
     return (
-        f"Training {recipe.epochs} epochs of {steps} batches on {device} in {precision}: "
-        f"about {minutes:.1f} minutes, from one measured batch."
+        f"{what} of {steps} batches on {device} in {precision}: about "
+        f"{epochs * steps * step_seconds / 60:.1f} minutes, from one measured batch."
     )

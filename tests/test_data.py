@@ -15,8 +15,9 @@ from torchvision.transforms import ToTensor
 
 from cifar_lab import data as data_module
 from cifar_lab import synthetic
-from cifar_lab.data import Batches, Data, ImageSet, Role, load, load_or_stand_in, split
+from cifar_lab.data import Data, ImageSet, Role, load, load_or_stand_in, split
 from cifar_lab.errors import CorruptedDataError, DatasetUnavailableError
+from cifar_lab.loading import Batches
 
 
 def to_tensor(image: Tensor) -> Tensor:
@@ -234,7 +235,7 @@ def test_a_dataloader_gives_the_same_batches(train: ImageSet) -> None:
 
 @pytest.mark.parametrize("batch_size", [0, -1])
 def test_a_batch_size_below_one_is_refused(train: ImageSet, batch_size: int) -> None:
-    with pytest.raises(ValueError, match=f"batch_size is {batch_size}; expected at least 1"):
+    with pytest.raises(ValueError, match=f"batch_size is {batch_size}; expected a whole"):
         Batches(train, batch_size)
 
 
@@ -285,10 +286,23 @@ def test_only_training_images_are_split(test: ImageSet) -> None:
         split(test, seed=0)
 
 
-@pytest.mark.parametrize("fraction", [0.0, 1.0, 1.5, 0.001])
-def test_a_split_that_leaves_a_part_empty_is_refused(numbered: ImageSet, fraction: float) -> None:
-    with pytest.raises(ValueError, match=f"validation_fraction {fraction} of 103 images"):
+@pytest.mark.parametrize("fraction", [0.0, 1.0, 1.5, -0.1, float("nan")])
+def test_a_share_that_is_none_is_refused(numbered: ImageSet, fraction: float) -> None:
+    with pytest.raises(ValueError, match=f"validation_fraction is {fraction}; expected between"):
         split(numbered, fraction, seed=0)
+
+
+def test_a_split_that_leaves_a_part_empty_is_refused(numbered: ImageSet) -> None:
+    with pytest.raises(ValueError, match="validation_fraction 0.001 of 103 images"):
+        split(numbered, 0.001, seed=0)
+
+
+@pytest.mark.parametrize("name", ["images", "labels"])
+def test_arrays_that_are_no_tensors_are_refused(train: ImageSet, name: str) -> None:
+    fields = {"images": train.images, "labels": train.labels}
+    fields[name] = fields[name].numpy()
+    with pytest.raises(TypeError, match=f"{name} are a ndarray; .*torch.from_numpy"):
+        ImageSet(**fields, role=Role.TRAIN, class_names=train.class_names)
 
 
 # ---- the real files

@@ -127,3 +127,16 @@ def test_a_convolution_with_global_pooling_does_not_notice_a_shift(test: ImageSe
     # It is measured against its own answers, so that it starts from 100 %.
     relabelled = replace(test, labels=logits.argmax(dim=1))
     assert accuracy_under_shift(model, relabelled, [0, 1, 13, 31]) == [100.0] * 4
+
+
+def test_a_frozen_module_stays_in_the_mode_it_was_in(test: ImageSet) -> None:
+    model = nn.Sequential(nn.BatchNorm2d(3), nn.Flatten(), nn.Linear(3072, 10))
+    model[0].eval()
+    predict(model, test)
+    assert [module.training for module in model] == [False, True, True]
+
+
+@pytest.mark.parametrize("wrong", [-1, 10])
+def test_classes_outside_a_confusion_matrix_are_refused(wrong: int) -> None:
+    with pytest.raises(ValueError, match=f"predictions run from .*{wrong}"):
+        confusion_matrix(torch.tensor([0, wrong]), torch.tensor([0, 1]), 10)

@@ -6,16 +6,17 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor, nn
-from torch.utils.data import DataLoader, Subset
+from torch.utils.data import ConcatDataset, DataLoader, Subset, TensorDataset
 
-from cifar_lab.data import Batches, ImageSet
+from cifar_lab.data import ImageSet
 from cifar_lab.loading import (
+    Batches,
     as_loader,
     batches_on,
     check_logits,
     device_of,
     refuse_test_images,
-    source_of,
+    sources_of,
 )
 
 CPU = torch.device("cpu")
@@ -29,6 +30,9 @@ WRAPPERS: dict[str, Callable[[ImageSet], Any]] = {
     "a DataLoader of a Subset of a Subset": lambda images: DataLoader(
         Subset(Subset(images, range(9)), range(5)), 2
     ),
+    "a ConcatDataset": lambda images: DataLoader(
+        ConcatDataset([Subset(images, [0]), TensorDataset(IMAGES, LABELS)])
+    ),
 }
 
 
@@ -36,15 +40,20 @@ WRAPPERS: dict[str, Callable[[ImageSet], Any]] = {
 def test_the_image_set_behind_a_loader_is_found(
     wrap: Callable[[ImageSet], Any], train: ImageSet, test: ImageSet
 ) -> None:
-    found = source_of(wrap(train))
-    assert found is not None and found.role == "train"
+    assert {source.role for source in sources_of(wrap(train))} == {"train"}
     refuse_test_images(wrap(train), "training")
     with pytest.raises(ValueError, match="test images.*not for training.*cifar_lab.split"):
         refuse_test_images(wrap(test), "training")
 
 
+def test_test_images_among_others_are_found(train: ImageSet, test: ImageSet) -> None:
+    mixed = DataLoader(ConcatDataset([train, Subset(test, [3])]), 8)
+    with pytest.raises(ValueError, match="test images"):
+        refuse_test_images(mixed, "training")
+
+
 def test_a_list_of_batches_has_no_image_set_behind_it() -> None:
-    assert source_of([(IMAGES, LABELS)]) is None
+    assert sources_of([(IMAGES, LABELS)]) == []
     refuse_test_images([(IMAGES, LABELS)], "training")
 
 
@@ -69,7 +78,11 @@ def test_batches_come_channels_last_with_the_same_values() -> None:
         ((IMAGES, LABELS, LABELS), TypeError, "A batch is a tuple; expected a pair"),
         (((IMAGES * 255).byte(), LABELS), TypeError, "torch.uint8; expected a float tensor"),
         ((IMAGES.numpy(), LABELS), TypeError, "images are ndarray; expected a float tensor"),
-        ((IMAGES[0], LABELS), ValueError, r"shape \(3, 8, 8\); expected 4 dimensions"),
+        (
+            (IMAGES[0], LABELS),
+            ValueError,
+            r"shape \(3, 8, 8\); expected at least one",
+        ),
         ((IMAGES, LABELS.float()), TypeError, "labels are torch.float32; expected an int64"),
         ((IMAGES, LABELS.tolist()), TypeError, "labels are list; expected an int64"),
         ((IMAGES, LABELS[:3]), ValueError, r"4 images and labels of shape \(3,\)"),
@@ -116,3 +129,15 @@ def test_matching_outputs_are_accepted() -> None:
 def test_the_device_is_that_of_the_parameters() -> None:
     assert device_of(nn.Linear(2, 2, device="meta")).type == "meta"
     assert device_of(nn.ReLU()) == CPU
+
+
+@pytest.mark.parametrize("logits", [(torch.zeros(4, 10),), {"logits": torch.zeros(4, 10)}, None])
+def test_outputs_that_are_no_tensor_are_refused(logits: Any) -> None:
+    with pytest.raises(TypeError, match=f"gave a {type(logits).__name__}; expected a tensor"):
+        check_logits(logits, torch.zeros(4, dtype=torch.int64))
+
+
+def test_a_batch_without_images_is_refused() -> None:
+    empty = (torch.zeros(0, 3, 32, 32), torch.zeros(0, dtype=torch.int64))
+    with pytest.raises(ValueError, match="expected at least one image"):
+        list(batches_on([empty], CPU))

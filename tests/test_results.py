@@ -84,6 +84,7 @@ def test_a_damaged_result_is_named(
             "cut": text[: len(text) // 2],
             "empty": "",
             "no object": "[1, 2]",
+            "bad recipe": json.dumps(content | {"recipe": content["recipe"] | {"epochs": 0}}),
             "field missing": json.dumps(without_seed),
             "field unknown": json.dumps(content | {"colour": "red"}),
         }[damage]
@@ -100,15 +101,17 @@ def test_the_newest_result_of_each_seed_is_found_in_the_order_of_seeds(
     save(make_result(20, seed=0), mlp / "seed-0-2", age=3)
     save(make_result(30, seed=10), mlp / "seed-10", age=9)
     save(make_result(40, seed=2), mlp / "seed-2", age=2)
+    save(make_result(50, seed=2), mlp / "seed-2-2", age=1)
+    save(make_result(60, seed=0, dataset="synthetic"), mlp / "seed-0-3", age=0)
     (mlp / "seed-5").mkdir()  # a run that broke off
-    found = find_results(tmp_path, ["cifar10-convnet", "cifar10-mlp"])
+    found = find_results(tmp_path, {"cifar10-convnet": "cifar10", "cifar10-mlp": "cifar10"})
     assert list(found) == ["cifar10-mlp"]
     accuracies = {result.seed: result.test_accuracy for result in found["cifar10-mlp"]}
-    assert list(accuracies.items()) == [(0, 10), (2, 40), (10, 30)]
+    assert list(accuracies.items()) == [(0, 10), (2, 50), (10, 30)]
 
 
 def test_nothing_is_found_where_nothing_was_saved(tmp_path: Path) -> None:
-    assert find_results(tmp_path / "nowhere", ["cifar10-mlp"]) == {}
+    assert find_results(tmp_path / "nowhere", {"cifar10-mlp": "cifar10"}) == {}
 
 
 def test_a_new_folder_never_takes_a_used_name(tmp_path: Path) -> None:
@@ -118,9 +121,15 @@ def test_a_new_folder_never_takes_a_used_name(tmp_path: Path) -> None:
     assert new_folder(tmp_path / "a" / "file").name == "file-2"
 
 
+def test_a_folder_behind_a_dangling_link_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to(tmp_path / "nowhere")
+    with pytest.raises(OSError, match="Can't make the folder .*--out"):
+        new_folder(tmp_path / "link" / "seed-0")
+
+
 def test_the_environment_tells_versions_and_device() -> None:
     environment = describe_environment(torch.device("cpu"))
-    assert torch.__version__.startswith(environment["torch"])  # without "+cpu" or "+cu..."
+    assert environment["torch"] == torch.__version__  # with "+cpu" or "+cu..."
     assert environment["threads"] == torch.get_num_threads()
     assert {"cifar-lab", "torchvision", "numpy", "python", "device_name"} <= set(environment)
     json.dumps(environment)  # it is saved

@@ -13,10 +13,10 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Subset
 
 from cifar_lab.checkpoint import load_weights, save_weights
-from cifar_lab.data import Batches, ImageSet
+from cifar_lab.data import ImageSet
 from cifar_lab.errors import TrainingDivergedError
 from cifar_lab.evaluation import test_accuracy
-from cifar_lab.loading import batches_on
+from cifar_lab.loading import Batches, batches_on
 from cifar_lab.recipe import Recipe, build_optimizer
 from cifar_lab.reproducibility import derive_seed
 from cifar_lab.training import EpochRecord, fit, train_epoch
@@ -316,3 +316,10 @@ def test_a_seed_or_device_that_can_not_be_used_is_refused(train: ImageSet, recip
         quietly(small_model(), train, recipe, seed=-1)
     with pytest.raises(ValueError, match="Device 'gpu' can't be used"):
         fit(small_model(), train, recipe, device="gpu")
+
+
+def test_images_of_another_size_than_the_model_s_are_named(recipe: Recipe) -> None:
+    small = [(torch.rand(4, 3, 16, 16), torch.zeros(4, dtype=torch.int64))]
+    model = nn.Sequential(nn.Flatten(), nn.Linear(3072, 10))
+    with pytest.raises(ValueError, match=r"Sequential can't take images of shape \(4, 3, 16, 16\)"):
+        quietly(model, small, recipe)

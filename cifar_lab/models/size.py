@@ -1,10 +1,25 @@
-"""How large and how costly a model is."""
+"""How large and how costly a model is, and looking at it without changing it."""
 
 from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
+
+
+@contextmanager
+def evaluation_mode(model: nn.Module) -> Iterator[None]:
+    """The model in eval mode; afterwards each of its modules is in the mode it was in."""
+    training = {module: module.training for module in model.modules()}
+    model.eval()
+    try:
+        yield
+    finally:
+        for module, was_training in training.items():
+            module.training = was_training
 
 
 def count_parameters(model: nn.Module) -> int:
@@ -19,11 +34,6 @@ def count_macs(model: nn.Module, image_shape: tuple[int, int, int] = (3, 32, 32)
     """
     reference = next(model.parameters(), torch.empty(0))
     images = torch.zeros(1, *image_shape, device=reference.device, dtype=reference.dtype)
-    was_training = model.training
-    model.eval()
-    try:
-        with torch.no_grad(), FlopCounterMode(display=False) as counter:
-            model(images)
-    finally:
-        model.train(was_training)
+    with evaluation_mode(model), torch.no_grad(), FlopCounterMode(display=False) as counter:
+        model(images)
     return counter.get_total_flops() // 2

@@ -1,0 +1,59 @@
+"""What a bug report needs: versions, device, cores, memory of the disk, the state of the data."""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+import torch
+
+from cifar_lab.data import DATASETS
+from cifar_lab.download import missing_files
+from cifar_lab.errors import CorruptedDataError
+from cifar_lab.recipe import resolve_precision
+from cifar_lab.reproducibility import best_device
+from cifar_lab.sources import spec_for
+
+PACKAGES = ("cifar-lab", "torch", "torchvision", "numpy", "matplotlib", "nbconvert", "pytest")
+
+
+def examine(root: Path) -> str:
+    """A report on this machine and on the datasets under `root`, a line a fact."""
+    device = best_device()
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else platform.machine()
+    place = root.absolute()
+    while not place.exists():
+        place = place.parent
+    facts = {
+        "python": f"{platform.python_version()} on {platform.platform()}",
+        **{package: _version(package) for package in PACKAGES},
+        "device": f"{device.type} ({name}), trains in {resolve_precision('auto', device)}",
+        "cores": f"{os.cpu_count()}, torch uses {torch.get_num_threads()} threads",
+        "disk": f"{shutil.disk_usage(place).free / 1e9:.1f} GB free at {place}",
+        **{name: _state(name, root) for name in DATASETS},
+    }
+    return "\n".join(f"{fact:12} {finding}" for fact, finding in facts.items())
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "not installed"
+
+
+def _state(dataset: str, root: Path) -> str:
+    if dataset == "synthetic":
+        return "built in"
+    spec = spec_for(dataset)
+    try:
+        missing = missing_files(spec, root)
+    except CorruptedDataError as error:
+        return str(error)
+    if not missing:
+        return f"complete and verified in {root / spec.folder}"
+    found = len(spec.files) - len(missing)
+    return f"{found} of {len(spec.files)} files in {root / spec.folder}; loading it downloads them"

@@ -1,0 +1,133 @@
+"""All that a training run changes while it goes on, which is what a checkpoint has to hold."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+from cifar_lab.recipe import Recipe, build_optimizer
+
+
+@dataclass(frozen=True)
+class EpochRecord:
+    """One epoch of a training run.
+
+    Attributes:
+        epoch: 1 for the first.
+        train_loss: mean of the batches' mean losses, measured while the weights were changing.
+        validation_accuracy: percent, after the epoch; None without validation images.
+        test_accuracy: percent, after the epoch; None where the test set was not watched.
+        seconds: wall time of the epoch's training, without the evaluation.
+    """
+
+    epoch: int
+    train_loss: float
+    validation_accuracy: float | None
+    test_accuracy: float | None
+    seconds: float
+
+    def __str__(self) -> str:
+        parts = [f"epoch {self.epoch:3d}", f"train loss {self.train_loss:.4f}"]
+        if self.validation_accuracy is not None:
+            parts.append(f"validation accuracy {self.validation_accuracy:.2f} %")
+        if self.test_accuracy is not None:
+            parts.append(f"test accuracy {self.test_accuracy:.2f} %")
+        return "   ".join([*parts, f"{self.seconds:.1f} s"])
+
+
+class TrainingState:
+    """The model, its moving average, the optimizer, the history and the best weights so far.
+
+    Args:
+        model: on the device where it is to be trained.
+        recipe: which of the others there are, and with which settings.
+        precision: "fp16" scales the gradients.
+    """
+
+    def __init__(self, model: nn.Module, recipe: Recipe, precision: str) -> None:
+        device = next(model.parameters(), torch.empty(0)).device
+        self.model = model
+        self.recipe = recipe
+        self.optimizer = build_optimizer(recipe, model)
+        self.scaler = torch.amp.GradScaler(device.type, enabled=precision == "fp16")
+        self.average: AveragedModel | None = None
+        if recipe.ema_decay is not None:
+            average = get_ema_multi_avg_fn(recipe.ema_decay)
+            self.average = AveragedModel(model, multi_avg_fn=average, use_buffers=True)
+        self.history: list[EpochRecord] = []
+        self.best_epoch = 0
+        self.best_weights: dict[str, Tensor] | None = None
+
+    @property
+    def evaluated_model(self) -> nn.Module:
+        """The model whose accuracy counts: the moving average where there is one."""
+        return self.model if self.average is None else self.average.module
+
+    @property
+    def finished(self) -> bool:
+        """Whether all epochs are done, or patience has run out."""
+        epoch, patience = len(self.history), self.recipe.patience
+        return epoch == self.recipe.epochs or (
+            patience is not None and epoch - self.best_epoch >= patience
+        )
+
+    def set_learning_rate(self, learning_rate: float) -> None:
+        """The optimizer's learning rate from the next step on."""
+        for group in self.optimizer.param_groups:
+            group["lr"] = learning_rate
+
+    def update_average(self) -> None:
+        """Let the moving average follow the model by one step."""
+        if self.average is not None:
+            self.average.update_parameters(self.model)
+
+    def add(self, record: EpochRecord) -> None:
+        """Take in an epoch's record, and the weights if they are the best on validation so far."""
+        self.history.append(record)
+        accuracy = record.validation_accuracy
+        if accuracy is None:
+            return
+        best = self.history[self.best_epoch - 1].validation_accuracy if self.best_epoch else None
+        if best is None or accuracy > best:
+            self.best_epoch = record.epoch
+            if self.recipe.keep_best:
+                weights = self.evaluated_model.state_dict()
+                self.best_weights = {name: value.cpu().clone() for name, value in weights.items()}
+
+    def leave_final_weights(self) -> None:
+        """Put into the model what the recipe asks for: the best, the average, or the last."""
+        if self.best_weights is not None:
+            self.model.load_state_dict(self.best_weights)
+        elif self.average is not None:
+            self.model.load_state_dict(self.average.module.state_dict())
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything as tensors and plain values, which load without running code."""
+        return {
+            "model": self.model.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "scaler": self.scaler.state_dict(),
+            "average": None if self.average is None else self.average.state_dict(),
+            "history": [asdict(record) for record in self.history],
+            "best_epoch": self.best_epoch,
+            "best_weights": self.best_weights,
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go back to where `state_dict` was called.
+
+        Raises:
+            RuntimeError, ValueError, KeyError: the state is of another model or optimizer.
+        """
+        self.model.load_state_dict(state["model"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.scaler.load_state_dict(state["scaler"])
+        if self.average is not None:
+            self.average.load_state_dict(state["average"])
+        self.history = [EpochRecord(**record) for record in state["history"]]
+        self.best_epoch = state["best_epoch"]
+        self.best_weights = state["best_weights"]

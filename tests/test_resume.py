@@ -1,0 +1,289 @@
+"""Checkpoints: a run that was interrupted goes on and ends as if it never had been."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import pickle
+import random
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+from cifar_lab.data import ImageSet
+from cifar_lab.evaluation import test_accuracy
+from cifar_lab.recipe import Recipe
+from cifar_lab.training import fit
+
+# Everything at once that has a state of its own.
+RECIPE = Recipe(
+    epochs=4,
+    batch_size=16,
+    optimizer="adamw",
+    learning_rate=3e-3,
+    weight_decay=5e-4,
+    schedule="cosine",
+    warmup_epochs=1,
+    gradient_clip=1.0,
+    ema_decay=0.9,
+    keep_best=True,
+    precision="fp32",
+)
+
+
+def small_model(seed: int = 0) -> nn.Module:
+    torch.manual_seed(seed)
+    return nn.Sequential(
+        nn.Conv2d(3, 4, 3, stride=4),
+        nn.BatchNorm2d(4),
+        nn.ReLU(),
+        nn.Dropout2d(0.2),
+        nn.Flatten(),
+        nn.Linear(256, 10),
+    )
+
+
+def digest(model: nn.Module) -> str:
+    return hashlib.sha256(
+        b"".join(value.contiguous().numpy().tobytes() for value in model.state_dict().values())
+    ).hexdigest()
+
+
+def train_on(images: ImageSet, recipe: Recipe = RECIPE, **options: Any) -> tuple[nn.Module, list]:
+    model = options.pop("model", None) or small_model()
+    options = {"validation": images, "device": "cpu", "progress": False, **options}
+    return model, fit(model, images, recipe, **options)
+
+
+class StopError(Exception):
+    """What interrupts a run here."""
+
+
+def stop_after(epoch: int) -> Any:
+    def stop(record: Any) -> None:
+        if record.epoch == epoch:
+            raise StopError
+
+    return stop
+
+
+@pytest.mark.parametrize("epoch", [1, 2, 3])
+@pytest.mark.parametrize(
+    "recipe", [RECIPE, Recipe(4, 16, "sgd", 0.05, momentum=0.9, nesterov=True, precision="fp32")]
+)
+def test_a_resumed_run_ends_with_the_same_weights_and_history(
+    train: ImageSet, tmp_path: Path, epoch: int, recipe: Recipe
+) -> None:
+    whole, history = train_on(train, recipe)
+    path = tmp_path / "run.pt"
+    with pytest.raises(StopError):
+        train_on(train, recipe, checkpoint=path, on_epoch=stop_after(epoch))
+    # Another initialisation: all that counts comes from the checkpoint.
+    resumed, later = train_on(train, recipe, checkpoint=path, resume=True, model=small_model(9))
+    assert digest(resumed) == digest(whole)
+    assert [replace(record, seconds=0) for record in later] == [
+        replace(record, seconds=0) for record in history
+    ]
+
+
+def test_a_finished_run_is_not_trained_again(train: ImageSet, tmp_path: Path) -> None:
+    path = tmp_path / "run.pt"
+    model, history = train_on(train, checkpoint=path)
+    again, same = train_on(train, checkpoint=path, resume=True, model=small_model(9))
+    assert same == history
+    assert digest(again) == digest(model)
+
+
+def test_a_checkpoint_that_is_not_resumed_is_not_overwritten(
+    train: ImageSet, tmp_path: Path
+) -> None:
+    path = tmp_path / "run.pt"
+    train_on(train, replace(RECIPE, epochs=2), checkpoint=path)
+    before = path.read_bytes()
+    with pytest.raises(FileExistsError, match="resume=True"):
+        train_on(train, replace(RECIPE, epochs=2), checkpoint=path)
+    assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"recipe": replace(RECIPE, learning_rate=1e-4)}, "learning_rate is 0.0001 here, 0.003"),
+        ({"seed": 5}, "seed is 5 here, 0 there"),
+        ({"model": nn.Sequential(nn.Flatten(), nn.Linear(3072, 10))}, "does not fit this Seq"),
+    ],
+)
+def test_a_checkpoint_of_another_run_is_refused(
+    train: ImageSet, tmp_path: Path, options: dict[str, Any], message: str
+) -> None:
+    path = tmp_path / "run.pt"
+    train_on(train, checkpoint=path)
+    before = path.read_bytes()
+    with pytest.raises(ValueError, match=message):
+        train_on(train, checkpoint=path, resume=True, **options)
+    assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize("damage", ["truncated", "empty", "text", "foreign", "pickle"])
+def test_a_damaged_checkpoint_is_named_and_the_one_before_still_works(
+    train: ImageSet, tmp_path: Path, damage: str
+) -> None:
+    path = tmp_path / "run.pt"
+    whole, _ = train_on(train, checkpoint=path)
+    content = path.read_bytes()
+    marker = tmp_path / "code was run"
+    if damage == "foreign":
+        torch.save({"weights": torch.ones(3)}, path)
+    else:
+        path.write_bytes(
+            {
+                "truncated": content[: len(content) // 2],
+                "empty": b"",
+                "text": b"not a checkpoint",
+                "pickle": pickle.dumps(Touch(str(marker)), protocol=2),
+            }[damage]
+        )
+    with pytest.raises(ValueError, match=r"run\.pt is (damaged|no checkpoint)"):
+        train_on(train, checkpoint=path, resume=True)
+    assert not marker.exists()
+    (tmp_path / "run.pt.previous").replace(path)
+    resumed, _ = train_on(train, checkpoint=path, resume=True, model=small_model(9))
+    assert digest(resumed) == digest(whole)
+
+
+class Touch:
+    """A pickle of this makes a file when it is loaded carelessly."""
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+
+    def __reduce__(self) -> Any:
+        return open, (self.path, "w")
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_a_run_killed_at_twenty_random_moments_ends_with_the_same_weights(
+    tmp_path: Path,
+) -> None:
+    """SIGKILL, wherever it strikes: while training, evaluating or writing the checkpoint."""
+
+    def start(checkpoint: Path) -> subprocess.Popen[str]:
+        command = [sys.executable, __file__, str(checkpoint)]
+        environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+        return subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment)
+
+    expected = start(tmp_path / "whole.pt").communicate()[0].splitlines()[-1]
+    draw = random.Random(0)
+    path, kills = tmp_path / "killed.pt", 0
+    while kills < 20:
+        process = start(path)
+        assert process.stdout is not None
+        assert process.stdout.readline() == "training\n"
+        time.sleep(draw.uniform(0, 0.12))
+        process.send_signal(signal.SIGKILL)
+        if process.wait() != -signal.SIGKILL:
+            break  # it was faster and has finished
+        process.stdout.close()
+        kills += 1
+    assert kills >= 10, "the run is over too soon to be killed often"
+    assert start(path).communicate()[0].splitlines()[-1] == expected
+
+
+def run_in_child(checkpoint: str) -> None:
+    from conftest import synthetic_set
+
+    from cifar_lab.data import Role
+
+    images = synthetic_set(Role.TRAIN, 64, seed=0)
+    model = small_model()
+    print("training", flush=True)
+    fit(
+        model,
+        images,
+        replace(RECIPE, epochs=150),
+        validation=images,
+        device="cpu",
+        checkpoint=checkpoint,
+        resume=True,
+        progress=False,
+    )
+    print(digest(model))
+
+
+# ---- what the recipe asks to be left in the model
+
+
+def test_the_best_epoch_on_validation_is_kept(train: ImageSet) -> None:
+    recipe = replace(RECIPE, epochs=6, learning_rate=0.03, ema_decay=None)
+    model, history = train_on(train, recipe)
+    accuracies = [record.validation_accuracy for record in history]
+    assert test_accuracy(model, train) == max(accuracies)
+
+
+def test_training_stops_when_patience_has_run_out(train: ImageSet) -> None:
+    """A learning rate of almost nothing never gets better than its first epoch."""
+    recipe = replace(RECIPE, epochs=20, learning_rate=1e-12, patience=3, ema_decay=None)
+    model = nn.Sequential(nn.Flatten(), nn.Linear(3072, 10))
+    _, history = train_on(train, recipe, model=model)
+    assert len(history) == 4
+
+
+def test_keeping_the_best_needs_validation_images(train: ImageSet) -> None:
+    with pytest.raises(ValueError, match="give validation="):
+        train_on(train, validation=None)
+
+
+def test_the_average_is_what_a_loop_by_hand_gives(train: ImageSet) -> None:
+    """EMA of weights and buffers: average = decay * average + (1 - decay) * weights, per step."""
+    recipe = replace(RECIPE, epochs=1, warmup_epochs=0, keep_best=False)
+    averaged, _ = train_on(train, recipe, validation=None)
+
+    model = small_model()
+    snapshots: list[dict[str, torch.Tensor]] = []
+
+    class Recorder(torch.optim.AdamW):
+        def step(self, closure: Any = None) -> None:  # type: ignore[override]
+            super().step(closure)
+            snapshots.append({k: v.clone() for k, v in model.state_dict().items()})
+
+    import cifar_lab.recipe as recipes
+
+    original = recipes.torch.optim.AdamW
+    recipes.torch.optim.AdamW = Recorder
+    try:
+        fit(model, train, replace(recipe, ema_decay=None), device="cpu", progress=False)
+    finally:
+        recipes.torch.optim.AdamW = original
+    taken = snapshots[-4:]  # the first ones are of the measured batch
+    average = taken[0]
+    for weights in taken[1:]:
+        average = {
+            name: 0.9 * average[name] + 0.1 * value if value.is_floating_point() else value
+            for name, value in weights.items()
+        }
+    for name, value in averaged.state_dict().items():
+        if value.is_floating_point():
+            torch.testing.assert_close(value, average[name])
+
+
+def test_gradients_are_clipped_to_the_given_norm(train: ImageSet) -> None:
+    """SGD without momentum moves the weights by learning rate times the clipped norm."""
+    recipe = Recipe(1, 50, "sgd", 1.0, gradient_clip=1e-3, precision="fp32")
+    model, before = small_model(), small_model()
+    fit(model, train, recipe, device="cpu", progress=False)
+    pairs = zip(model.parameters(), before.parameters(), strict=True)
+    moved = torch.cat([(one - other).flatten() for one, other in pairs]).norm()
+    assert moved.item() == pytest.approx(1e-3, rel=1e-3)
+
+
+if __name__ == "__main__":
+    run_in_child(sys.argv[1])
