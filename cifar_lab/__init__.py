@@ -15,6 +15,7 @@ from cifar_lab.errors import CorruptedDataError, DatasetUnavailableError, Traini
 from cifar_lab.evaluation import (
     accuracy_under_shift,
     confusion_matrix,
+    evaluate,
     most_confused,
     predict,
     test_accuracy,
@@ -74,6 +75,7 @@ __all__ = [
     "build_optimizer",
     "confusion_matrix",
     "count_macs",
+    "evaluate",
     "count_parameters",
     "find_results",
     "fit",

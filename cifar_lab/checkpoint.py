@@ -6,7 +6,6 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable
-from dataclasses import asdict
 from pathlib import Path
 from typing import IO, Any
 
@@ -78,7 +77,7 @@ def save_checkpoint(path: str | Path, state: TrainingState, seed: int) -> None:
     path = Path(path)
     content = {
         "format": CHECKPOINT_FORMAT,
-        "recipe": asdict(state.recipe),
+        "recipe": state.recipe.to_dict(),
         "seed": seed,
         "torch": str(torch.__version__),
         "state": state.state_dict(),
@@ -111,7 +110,7 @@ def begin_or_resume(path: str | Path, state: TrainingState, seed: int, *, resume
     )
     if not isinstance(content, dict) or content.get("format") != CHECKPOINT_FORMAT:
         raise ValueError(f"{path} is no checkpoint of a training run. Give another file.")
-    here = asdict(state.recipe) | {"seed": seed}
+    here = state.recipe.to_dict() | {"seed": seed}
     there = content["recipe"] | {"seed": content["seed"]}
     differences = [
         f"{name} is {value!r} here, {there.get(name)!r} there"

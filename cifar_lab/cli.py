@@ -114,6 +114,10 @@ def build_parser() -> argparse.ArgumentParser:
     )
     run_parser.add_argument("--epochs", type=int, help="another number than the recipe's")
     run_parser.add_argument("--device", help="cuda, mps or cpu (default: the best there is)")
+    run_parser.add_argument("--resume", action="store_true", help="go on with a run that broke off")
+    run_parser.add_argument(
+        "--backup", type=Path, help="folder that gets a copy of every checkpoint"
+    )
     run_parser.add_argument(
         "--skip-finished", action="store_true", help="leave out runs whose result is in OUT already"
     )
@@ -194,6 +198,8 @@ def _run(options: argparse.Namespace) -> None:
                 data=loaded[dataset],
                 recipe=recipe,
                 out=out,
+                resume=options.resume,
+                backup=options.backup,
                 device=options.device,
             )
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from pathlib import Path
 
@@ -33,6 +33,13 @@ class Role(str, Enum):
     TEST = "test"
 
 
+@dataclass
+class Uses:
+    """How many times images have been evaluated on; subsets and copies share their set's count."""
+
+    count: int = 0
+
+
 @dataclass(frozen=True, eq=False)
 class ImageSet:
     """Labelled images with a role.
@@ -46,6 +53,7 @@ class ImageSet:
         role: what the images may be used for.
         class_names: the name of each label.
         dataset: where the images come from: "cifar10", "cifar100", "synthetic".
+        uses: how many times they were evaluated on, which is what a test set's worth depends on.
 
     Raises:
         TypeError: images that are not uint8, or labels that are not int64.
@@ -57,6 +65,7 @@ class ImageSet:
     role: Role
     class_names: tuple[str, ...]
     dataset: str = "custom"
+    uses: Uses = field(default_factory=Uses)
 
     def __post_init__(self) -> None:
         images, labels = self.images, self.labels

@@ -14,6 +14,10 @@ class CorruptedDataError(RuntimeError):
     """A file of a dataset is there, but it is not the official one."""
 
 
+class LeakedTestImagesError(ValueError):
+    """Test images were about to be used for something other than the final evaluation."""
+
+
 class TrainingDivergedError(RuntimeError):
     """The loss became NaN or infinite."""
 

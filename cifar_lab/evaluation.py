@@ -8,19 +8,32 @@ from dataclasses import replace
 import torch
 from torch import Tensor, nn
 
-from cifar_lab.data import ImageSet
-from cifar_lab.loading import Loader, as_loader, batches_on, check_logits, device_of, num_classes_of
-from cifar_lab.models.size import evaluation_mode
+from cifar_lab.data import ImageSet, load
+from cifar_lab.loading import (
+    Loader,
+    as_loader,
+    batches_on,
+    check_logits,
+    device_of,
+    num_classes_of,
+    sources_of,
+)
+from cifar_lab.models.size import count_parameters, evaluation_mode
 
 EVALUATION_BATCH_SIZE = 500
 
 
-def predict(model: nn.Module, data: ImageSet | Loader) -> tuple[Tensor, Tensor]:
+def predict(
+    model: nn.Module, data: ImageSet | Loader, batch_size: int = EVALUATION_BATCH_SIZE
+) -> tuple[Tensor, Tensor]:
     """Logits and labels of all images, in the data's order.
+
+    An image set counts each use (`image_set.uses.count`).
 
     Args:
         model: takes float images (N, 3, H, W) in [0, 1]; its mode is restored afterwards.
-        data: an image set, or a loader of (images, labels).
+        data: an image set, or a loader of (images, labels), which brings its own batches.
+        batch_size: images in a batch of an image set.
 
     Returns:
         Logits (N, num_classes) and labels (N,), both on the CPU.
@@ -32,11 +45,15 @@ def predict(model: nn.Module, data: ImageSet | Loader) -> tuple[Tensor, Tensor]:
     device = device_of(model)
     num_classes = num_classes_of(data)
     logits, labels = [], []
-    loader = as_loader(data, EVALUATION_BATCH_SIZE, device)
+    loader = as_loader(data, batch_size, device)
+    for source in sources_of(data):
+        source.uses.count += 1
     with evaluation_mode(model), torch.inference_mode():
         for batch_images, batch_labels in batches_on(loader, device):
             batch_logits = model(batch_images)
             check_logits(batch_logits, batch_labels, num_classes)
+            if batch_labels.ndim != 1:
+                raise ValueError("Evaluation needs one class number an image, not soft labels.")
             logits.append(batch_logits)
             labels.append(batch_labels)
     return torch.cat(logits).cpu(), torch.cat(labels).cpu()
@@ -47,11 +64,67 @@ def test_accuracy(model: nn.Module, loader: ImageSet | Loader) -> float:
 
     Takes and raises what `predict` does. (Named after assignment A's function; it serves any role.)
     """
-    logits, labels = predict(model, loader)
-    return 100 * (logits.argmax(dim=1) == labels).double().mean().item()
+    return _percent_right(*predict(model, loader))
 
 
 test_accuracy.__test__ = False  # type: ignore[attr-defined]  # pytest: not a test, in spite of its name
+
+
+def evaluate(
+    model: nn.Module,
+    test: ImageSet | Loader | None = None,
+    *,
+    batch_size: int = 32,
+    max_parameters: int = 1_000_000,
+) -> float:
+    """Assignment B's grade: the test accuracy of a model with fewer than a million parameters.
+
+    In a notebook the accuracy is also shown in bold red.
+
+    Args:
+        model: takes images (N, 3, 32, 32) in [0, 1]; it brings its own normalisation.
+        test: the test images; None for CIFAR-100's.
+        batch_size: images in a batch.
+        max_parameters: the model must have fewer.
+
+    Returns:
+        Top-1 accuracy in percent.
+
+    Raises:
+        TypeError: not a `torch.nn.Module`.
+        ValueError: the model has too many parameters, or `predict` can't run it.
+    """
+    if not isinstance(model, nn.Module):
+        raise TypeError(f"This is a {type(model).__name__}; expected a torch.nn.Module.")
+    parameters = count_parameters(model)
+    if parameters >= max_parameters:
+        raise ValueError(
+            f"The model has {parameters:,} parameters; expected fewer than {max_parameters:,}. "
+            f"Take away at least {parameters - max_parameters + 1:,}: "
+            "cifar_lab.count_parameters(layer) tells where they are."
+        )
+    logits, labels = predict(model, load("cifar100").test if test is None else test, batch_size)
+    accuracy = _percent_right(logits, labels)
+    _show_in_red(f"Test accuracy: {accuracy:.2f} %")
+    return accuracy
+
+
+def _show_in_red(text: str) -> None:
+    """As HTML in a notebook, as plain text elsewhere."""
+    try:
+        from IPython import get_ipython
+        from IPython.display import HTML, display
+    except ImportError:
+        print(text)
+        return
+    if get_ipython() is None:
+        print(text)
+    else:
+        display(HTML(f'<b style="color: red">{text}</b>'))
+
+
+def _percent_right(logits: Tensor, labels: Tensor) -> float:
+    return 100 * (logits.argmax(dim=1) == labels).double().mean().item()
 
 
 def confusion_matrix(predictions: Tensor, labels: Tensor, num_classes: int) -> Tensor:

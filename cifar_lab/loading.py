@@ -13,7 +13,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from cifar_lab.data import ImageSet, Role, Transform, gather, to_unit_interval
+from cifar_lab.augment import CutMix, MixUp
+from cifar_lab.data import ImageSet, Transform, gather, to_unit_interval
 from cifar_lab.reproducibility import as_device, check_seed, generator
 
 Loader = Iterable[tuple[Tensor, Tensor]]
@@ -32,6 +33,7 @@ class Batches:
         shuffle: in a new random order every epoch, or in the set's own.
         seed: the run's seed.
         transform: a random change of a whole batch of images, drawn per image.
+        mix: CutMix or MixUp; the labels then come out soft, float32, N x classes.
         device: where the images are kept and the batches come out; None for the best there is.
 
     Raises:
@@ -46,6 +48,7 @@ class Batches:
         shuffle: bool = False,
         seed: int = 0,
         transform: Transform | None = None,
+        mix: CutMix | MixUp | None = None,
         device: torch.device | str | None = None,
     ) -> None:
         check_seed(seed)
@@ -59,6 +62,7 @@ class Batches:
         self.shuffle = shuffle
         self.seed = seed
         self.transform = transform
+        self.mix = mix
         self.epoch = 0
 
     def __len__(self) -> int:
@@ -66,12 +70,15 @@ class Batches:
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
         epoch, self.epoch = self.epoch, self.epoch + 1
-        draws = generator(self.seed, epoch, "transform", self.device) if self.transform else None
+        draws = generator(self.seed, epoch, "transform", self.device)
         for indices in self._order(epoch).split(self.batch_size):
             images = to_unit_interval(gather(self.dataset.images, indices))
-            if self.transform is not None and draws is not None:
+            labels = self.dataset.labels[indices]
+            if self.transform is not None:
                 images = self.transform(images, draws)
-            yield images, self.dataset.labels[indices]
+            if self.mix is not None:
+                images, labels = self.mix(images, labels, draws)
+            yield images, labels
 
     def _order(self, epoch: int) -> Tensor:
         """This epoch's order, drawn on the CPU so that it is the same for every device."""
@@ -85,17 +92,15 @@ def as_loader(
     data: ImageSet | Loader,
     batch_size: int,
     device: torch.device,
-    *,
-    shuffle: bool = False,
-    seed: int = 0,
+    **options: Any,
 ) -> Loader:
-    """Batches of an image set; a loader stays what it is.
+    """Batches of an image set, with the options of `Batches`; a loader stays what it is.
 
     Raises:
         TypeError: not a loader, or an iterator, which can be read only once.
     """
     if isinstance(data, ImageSet):
-        return Batches(data, batch_size, shuffle=shuffle, seed=seed, device=device)
+        return Batches(data, batch_size, device=device, **options)
     if not isinstance(data, Iterable) or isinstance(data, Iterator):
         raise TypeError(
             f"This is a {type(data).__name__}; expected an ImageSet, or a loader that can be read "
@@ -115,16 +120,6 @@ def sources_of(data: Any) -> list[ImageSet]:
 def num_classes_of(data: Any) -> int | None:
     """How many classes the data has, where that is known."""
     return next((source.num_classes for source in sources_of(data)), None)
-
-
-def refuse_test_images(data: ImageSet | Loader, purpose: str) -> None:
-    """Raise a ValueError where some of the data is known to be of the test role."""
-    if any(source.role is Role.TEST for source in sources_of(data)):
-        raise ValueError(
-            f"These are test images, and the test set is for the final evaluation, not for "
-            f"{purpose}. Use the training images, or a validation split of them: "
-            "cifar_lab.split(data.train, seed=...)."
-        )
 
 
 def batches_on(loader: Loader, device: torch.device) -> Iterator[tuple[Tensor, Tensor]]:
@@ -161,10 +156,14 @@ def _checked(batch: Any) -> tuple[Tensor, Tensor]:
             f"A batch's images have shape {tuple(images.shape)}; expected at least one image "
             "and 4 dimensions: (images, channels, height, width)."
         )
-    if not torch.is_tensor(labels) or labels.dtype != torch.int64:
+    if torch.is_tensor(labels) and labels.is_floating_point() and labels.ndim == 2:
+        classes: tuple[int, ...] = labels.shape[1:]  # soft labels, a share for each class
+    elif torch.is_tensor(labels) and labels.dtype == torch.int64:
+        classes = ()
+    else:
         found = labels.dtype if torch.is_tensor(labels) else type(labels).__name__
         raise TypeError(f"A batch's labels are {found}; expected an int64 tensor of class numbers.")
-    if labels.shape != images.shape[:1]:
+    if labels.shape != (len(images), *classes):
         raise ValueError(
             f"A batch has {len(images)} images and labels of shape {tuple(labels.shape)}; "
             f"expected ({len(images)},), one label an image."
@@ -193,7 +192,13 @@ def check_logits(logits: Tensor, labels: Tensor, num_classes: int | None = None)
             f"The model gives {logits.shape[1]} outputs an image, but the images have "
             f"{num_classes} classes. Build it with num_classes={num_classes}."
         )
-    if labels.device.type == "cpu" and not 0 <= labels.min() <= labels.max() < logits.shape[1]:
+    if labels.ndim == 2:
+        if labels.shape != logits.shape:
+            raise ValueError(
+                f"Soft labels have shape {tuple(labels.shape)}, the model's outputs "
+                f"{tuple(logits.shape)}; expected the same, a share for each class."
+            )
+    elif labels.device.type == "cpu" and not 0 <= labels.min() <= labels.max() < logits.shape[1]:
         raise ValueError(
             f"Labels run from {int(labels.min())} to {int(labels.max())}, but the model has "
             f"{logits.shape[1]} outputs; expected labels from 0 to {logits.shape[1] - 1}."

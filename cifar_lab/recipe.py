@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import dataclasses
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import nn
 
+from cifar_lab.augment import Compose, CutMix, MixUp, describe, from_description
+from cifar_lab.data import Transform
 from cifar_lab.errors import unknown_name
 
 OPTIMIZERS = ("sgd", "adam", "adamw")
@@ -47,6 +51,8 @@ class Recipe:
             for no average.
         keep_best: leave the weights of the epoch with the best validation accuracy, not the last's.
         patience: stop after so many epochs without a better validation accuracy; None for never.
+        augment: transforms of `cifar_lab.augment` for training images, one after another.
+        mix: `CutMix` or `MixUp`, after them; None for neither.
         precision: of the forward and backward pass: "fp32", "bf16", "fp16" (with a gradient scaler;
             CUDA only), or "auto", which takes the fastest that the device has in hardware.
             Weights and optimizer state are float32 always, and so is evaluation.
@@ -70,6 +76,8 @@ class Recipe:
     ema_decay: float | None = None
     keep_best: bool = False
     patience: int | None = None
+    augment: tuple[Transform, ...] = ()
+    mix: CutMix | MixUp | None = None
     precision: str = "auto"
 
     def __post_init__(self) -> None:
@@ -107,6 +115,9 @@ class Recipe:
             raise ValueError(
                 f"momentum and nesterov are settings of 'sgd'; the optimizer is {self.optimizer!r}."
             )
+        Compose(self.augment)  # refuses what is no transform
+        if self.mix is not None and not isinstance(self.mix, CutMix | MixUp):
+            raise ValueError(f"mix is {self.mix!r}; expected CutMix(...), MixUp(...) or None.")
         if self.nesterov and not self.momentum:
             raise ValueError("nesterov needs a momentum above 0, such as 0.9.")
         if self.warmup_epochs >= self.epochs:
@@ -116,6 +127,26 @@ class Recipe:
             )
         if self.warmup_epochs and self.schedule == "one-cycle":
             raise ValueError("a one-cycle schedule has its own rise; expected warmup_epochs=0.")
+
+    def to_dict(self) -> dict[str, Any]:
+        """The recipe as data that JSON can hold; `from_dict` builds an equal one."""
+        fields = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        fields["augment"] = [describe(transform) for transform in self.augment]
+        fields["mix"] = None if self.mix is None else describe(self.mix)
+        return fields
+
+    @classmethod
+    def from_dict(cls, fields: Mapping[str, Any]) -> Recipe:
+        """The recipe that `to_dict` gave.
+
+        Raises:
+            ValueError: a value that can't be trained with.
+            TypeError: a field that a recipe does not have.
+        """
+        augment = tuple(from_description(part) for part in fields.get("augment", ()))
+        mix = fields.get("mix")
+        mix = None if mix is None else from_description(mix)
+        return cls(**{**fields, "augment": augment, "mix": mix})
 
 
 def _check_whole(name: str, value: object, at_least: int) -> None:

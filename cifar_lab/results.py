@@ -19,6 +19,9 @@ from cifar_lab.models import build_model
 from cifar_lab.recipe import Recipe
 from cifar_lab.state import EpochRecord
 
+# What a run leaves in its folder.
+RESULT, WEIGHTS, CHECKPOINT = "result.json", "weights.pt", "checkpoint.pt"
+
 
 @dataclass(frozen=True, eq=False)
 class Result:
@@ -35,8 +38,9 @@ class Result:
         parameters: numbers in the model's parameters.
         macs: multiply-accumulate operations for one image.
         history: one record an epoch.
-        test_accuracy: percent, on the whole test set, after the last epoch.
-        seconds: wall time of training, the evaluations after each epoch included.
+        test_accuracy: percent, on the whole test set, of the weights that training left.
+        test_uses: how many times the test images had been evaluated on by then, in this process.
+        seconds: wall time of training, the evaluations after each epoch not included.
         precision: that "auto" came to: "fp32", "bf16" or "fp16".
         peak_memory_mib: of the process so far (CPU) or of the device's allocations (CUDA).
         environment: versions, device and threads.
@@ -55,6 +59,7 @@ class Result:
     macs: int
     history: list[EpochRecord]
     test_accuracy: float
+    test_uses: int
     seconds: float
     precision: str
     peak_memory_mib: int | None
@@ -69,7 +74,7 @@ class Result:
             for name, value in self.__dict__.items()
             if name not in ("model", "folder", "recipe", "history")
         }
-        content["recipe"] = asdict(self.recipe)
+        content["recipe"] = self.recipe.to_dict()
         content["history"] = [asdict(record) for record in self.history]
         text = json.dumps(content, indent=1)
         write_atomically(path, lambda file: file.write(text.encode()))
@@ -83,12 +88,12 @@ def load_result(folder: str | Path, *, with_model: bool = False) -> Result:
         ValueError: the file is damaged or of another version of this package, or the model is the
             user's own, which can't be built by name.
     """
-    path = Path(folder) / "result.json"
+    path = Path(folder) / RESULT
     if not path.is_file():
         raise FileNotFoundError(f"No result at {path}. Run the experiment, or correct the folder.")
     try:
         content = json.loads(path.read_text())
-        content["recipe"] = Recipe(**content["recipe"])
+        content["recipe"] = Recipe.from_dict(content["recipe"])
         content["history"] = [EpochRecord(**record) for record in content["history"]]
         result = Result(**content, folder=Path(folder))
     except (TypeError, KeyError, ValueError) as error:
@@ -104,7 +109,7 @@ def load_result(folder: str | Path, *, with_model: bool = False) -> Result:
             "cifar_lab.load_weights(model, folder / 'weights.pt')."
         )
     model = build_model(result.model_name, result.num_classes)
-    load_weights(model, path.with_name("weights.pt"))
+    load_weights(model, path.with_name(WEIGHTS))
     return replace(result, model=model.eval())
 
 
@@ -117,12 +122,22 @@ def find_results(out: str | Path, experiments: Mapping[str, str]) -> dict[str, l
     """
     found: dict[str, list[Result]] = {}
     for name, dataset in experiments.items():
-        paths = sorted(Path(out, name).glob("*/result.json"), key=lambda path: path.stat().st_mtime)
+        paths = sorted(Path(out, name).glob(f"*/{RESULT}"), key=lambda path: path.stat().st_mtime)
         results = [load_result(path.parent) for path in paths]
         by_seed = {result.seed: result for result in results if result.dataset == dataset}
         if by_seed:
             found[name] = [by_seed[seed] for seed in sorted(by_seed)]
     return found
+
+
+def unfinished_folder(wanted: Path) -> Path | None:
+    """Of `wanted`, `wanted-2`, ... the one whose checkpoint is the newest; None without any."""
+    checkpoints = [
+        *wanted.parent.glob(f"{wanted.name}/{CHECKPOINT}"),
+        *wanted.parent.glob(f"{wanted.name}-*/{CHECKPOINT}"),
+    ]
+    newest = max(checkpoints, key=lambda path: path.stat().st_mtime, default=None)
+    return None if newest is None else newest.parent
 
 
 def new_folder(wanted: Path) -> Path:

@@ -8,11 +8,9 @@ for every epoch:                      `fit`
 
 from __future__ import annotations
 
-import copy
 import math
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
@@ -20,10 +18,12 @@ import torch
 from torch import Tensor, nn
 from tqdm.std import tqdm
 
+from cifar_lab.augment import Compose
 from cifar_lab.checkpoint import begin_or_resume, save_checkpoint
 from cifar_lab.data import ImageSet
 from cifar_lab.errors import TrainingDivergedError
 from cifar_lab.evaluation import test_accuracy
+from cifar_lab.guard import guarded, refuse_test_images
 from cifar_lab.loading import (
     Batches,
     Loader,
@@ -31,9 +31,8 @@ from cifar_lab.loading import (
     batches_on,
     check_logits,
     device_of,
-    num_classes_of,
-    refuse_test_images,
 )
+from cifar_lab.preflight import count_steps, estimate, measure_step
 from cifar_lab.recipe import Recipe, build_optimizer, resolve_precision
 from cifar_lab.reproducibility import as_device, check_seed, derive_seed
 from cifar_lab.schedule import learning_rate_at
@@ -155,7 +154,8 @@ def fit(
         FileExistsError: a checkpoint is there, and neither resumed nor to be lost.
         TrainingDivergedError: the loss became NaN or infinite, in which epoch and step.
     """
-    refuse_test_images(train, "training")
+    # A loader's images are looked at as they come, in the first epoch.
+    refuse_test_images(train, "training", look_through_loaders=False)
     if validation is not None:
         refuse_test_images(validation, "validation")
     elif recipe.keep_best or recipe.patience is not None:
@@ -164,15 +164,27 @@ def fit(
     device = as_device(device)
     precision = resolve_precision(recipe.precision, device)
     model.to(device).to(memory_format=torch.channels_last)
-    loader = as_loader(train, recipe.batch_size, device, shuffle=True, seed=seed)
-    steps = _steps(loader, recipe)
+    loader = as_loader(
+        train,
+        recipe.batch_size,
+        device,
+        shuffle=True,
+        seed=seed,
+        transform=Compose(recipe.augment) if recipe.augment else None,
+        mix=recipe.mix,
+    )
+    steps = count_steps(loader, recipe)
     loss_fn = nn.CrossEntropyLoss(label_smoothing=recipe.label_smoothing)
-    step_seconds = _measure_step(model, loader, recipe, loss_fn, precision)
+
+    def train_on(trial: nn.Module, batches: Loader) -> None:
+        train_epoch(trial, batches, build_optimizer(recipe, trial), loss_fn, precision=precision)
+
+    step_seconds = measure_step(model, loader, train_on)
     state = TrainingState(model, recipe, precision)
     if checkpoint is not None:
         begin_or_resume(checkpoint, state, seed, resume=resume)
     if progress and not state.finished:
-        print(_estimate(step_seconds, steps, recipe, len(state.history), device, precision))
+        print(estimate(step_seconds, steps, recipe, len(state.history), device, precision))
 
     def after_step(step: int) -> None:
         state.update_average()
@@ -182,9 +194,18 @@ def fit(
         epoch = len(state.history)
         torch.manual_seed(derive_seed(seed, epoch, "dropout"))
         state.set_learning_rate(learning_rate_at(recipe, epoch))
+        batches: Loader = loader
         if isinstance(loader, Batches):
             loader.epoch = epoch
-        bar = tqdm(loader, f"epoch {epoch + 1}/{recipe.epochs}", leave=False, disable=not progress)
+        elif epoch == 0:
+            batches = guarded(loader, "training")
+        bar = tqdm(
+            batches,
+            desc=f"epoch {epoch + 1}/{recipe.epochs}",
+            total=None if math.isinf(steps) else int(steps),
+            leave=False,
+            disable=not progress,
+        )
         start = time.perf_counter()
         try:
             train_loss = train_epoch(
@@ -217,67 +238,3 @@ def fit(
             on_epoch(record)
     state.leave_final_weights()
     return state.history
-
-
-def _steps(loader: Loader, recipe: Recipe) -> float:
-    """Batches in an epoch; infinite, so that an epoch's share is 0, where the loader can't tell."""
-    try:
-        return len(loader)  # type: ignore[arg-type]
-    except TypeError:
-        changes = recipe.schedule != "constant" or recipe.warmup_epochs > 0
-        if changes and recipe.schedule_per == "step":
-            raise TypeError(
-                f"A {recipe.schedule} schedule per step needs a loader with a len; this "
-                f'{type(loader).__name__} has none. Use schedule_per="epoch".'
-            ) from None
-        return math.inf
-
-
-def _measure_step(
-    model: nn.Module, loader: Loader, recipe: Recipe, loss_fn: LossFunction, precision: str
-) -> float:
-    """Seconds of one training step, on a copy of the model: weights and draws stay as they were.
-
-    It is also where a batch that doesn't fit the model is found, before any time is spent.
-    """
-    device = device_of(model)
-    with torch.random.fork_rng():
-        batch = next(batches_on(loader, device))
-        trial = copy.deepcopy(model)
-        check_logits(_try(trial, batch[0]), batch[1], num_classes_of(loader))
-        optimizer = build_optimizer(recipe, trial)
-        for _ in range(2):  # the first step warms up
-            start = time.perf_counter()
-            with suppress(TrainingDivergedError):  # the training itself will say where
-                train_epoch(trial, [batch], optimizer, loss_fn, precision=precision)
-        return time.perf_counter() - start
-
-
-def _try(model: nn.Module, images: Tensor) -> Tensor:
-    """One forward pass; where it fails, the error names the images' shape and the model."""
-    try:
-        with torch.no_grad():
-            return model(images)
-    except RuntimeError as error:
-        raise ValueError(
-            f"{type(model).__name__} can't take images of shape {tuple(images.shape)}: {error}. "
-            "Expected (images, 3, 32, 32) for CIFAR; build the model for the shape of the images."
-        ) from error
-
-
-def _estimate(
-    step_seconds: float,
-    steps: float,
-    recipe: Recipe,
-    epochs_done: int,
-    device: torch.device,
-    precision: str,
-) -> str:
-    epochs = recipe.epochs - epochs_done
-    what = f"Training {epochs} epochs" if not epochs_done else f"Going on with {epochs} epochs"
-    if math.isinf(steps):
-        return f"{what} on {device} in {precision}; the loader has no len, so no estimate."
-    return (
-        f"{what} of {steps} batches on {device} in {precision}: about "
-        f"{epochs * steps * step_seconds / 60:.1f} minutes, from one measured batch."
-    )

@@ -8,14 +8,16 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
-from cifar_lab.data import ImageSet, Role
+from cifar_lab.data import ImageSet, Role, Uses
 from cifar_lab.evaluation import (
     accuracy_under_shift,
     confusion_matrix,
+    evaluate,
     most_confused,
     predict,
     test_accuracy,
 )
+from cifar_lab.loading import Batches
 
 
 class LookUp(nn.Module):
@@ -140,3 +142,54 @@ def test_a_frozen_module_stays_in_the_mode_it_was_in(test: ImageSet) -> None:
 def test_classes_outside_a_confusion_matrix_are_refused(wrong: int) -> None:
     with pytest.raises(ValueError, match=f"predictions run from .*{wrong}"):
         confusion_matrix(torch.tensor([0, wrong]), torch.tensor([0, 1]), 10)
+
+
+def linear(hidden: int) -> nn.Module:
+    return nn.Sequential(nn.Flatten(), nn.Linear(3072, hidden), nn.Linear(hidden, 10, bias=False))
+
+
+def test_evaluate_gives_the_accuracy_of_a_loop_by_hand(
+    test: ImageSet, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model = linear(10)
+    right = 0
+    for image, label in test:
+        right += int(model(image[None]).argmax()) == label
+    accuracy = evaluate(model, test)
+    assert accuracy == pytest.approx(100 * right / len(test))
+    assert capsys.readouterr().out == f"Test accuracy: {accuracy:.2f} %\n"
+    assert model.training
+
+
+def test_evaluate_takes_batches_of_32(test: ImageSet) -> None:
+    sizes = []
+    model = linear(10)
+    model.register_forward_hook(lambda module, given, output: sizes.append(len(output)))
+    evaluate(model, test)
+    assert sizes == [30]
+    evaluate(model, test, batch_size=16)
+    assert sizes[1:] == [16, 14]
+
+
+def test_a_model_with_a_million_parameters_is_refused_and_one_below_is_not(test: ImageSet) -> None:
+    model = nn.Sequential(nn.Flatten(), nn.Linear(3072, 10))
+    spare = 1_000_000 - 30_730
+    model.register_parameter("more", nn.Parameter(torch.zeros(spare)))
+    with pytest.raises(ValueError, match="1,000,000 parameters; expected fewer than 1,000,000"):
+        evaluate(model, test)
+    model.register_parameter("more", nn.Parameter(torch.zeros(spare - 1), requires_grad=False))
+    evaluate(model, test)
+
+
+def test_only_a_module_is_evaluated(test: ImageSet) -> None:
+    with pytest.raises(TypeError, match="This is a function; expected a torch.nn.Module"):
+        evaluate(lambda images: images, test)
+
+
+def test_every_evaluation_is_counted_through_copies_too(test: ImageSet) -> None:
+    fresh = replace(test, uses=Uses())
+    model = nn.Sequential(nn.Flatten(), nn.Linear(3072, 10))
+    test_accuracy(model, fresh.to("cpu"))
+    predict(model, Batches(fresh.subset(torch.arange(5)), 2, device="cpu"))
+    evaluate(model, fresh)
+    assert fresh.uses.count == 3

@@ -9,13 +9,13 @@ from torch import Tensor, nn
 from torch.utils.data import ConcatDataset, DataLoader, Subset, TensorDataset
 
 from cifar_lab.data import ImageSet
+from cifar_lab.guard import refuse_test_images
 from cifar_lab.loading import (
     Batches,
     as_loader,
     batches_on,
     check_logits,
     device_of,
-    refuse_test_images,
     sources_of,
 )
 

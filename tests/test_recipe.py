@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from dataclasses import FrozenInstanceError, replace
 from typing import Any
 
@@ -7,6 +8,7 @@ import pytest
 import torch
 from torch import nn
 
+from cifar_lab.augment import CutMix, RandomCrop, RandomErasing
 from cifar_lab.recipe import Recipe, build_optimizer, resolve_precision
 
 SGD = Recipe(epochs=1, batch_size=8, optimizer="sgd", learning_rate=0.1)
@@ -143,3 +145,51 @@ def test_a_named_precision_stays_as_it_is() -> None:
 def test_fp16_is_for_cuda_alone(device: str) -> None:
     with pytest.raises(ValueError, match="'fp16' needs a CUDA device"):
         resolve_precision("fp16", torch.device(device))
+
+
+RICH = Recipe(
+    epochs=5,
+    batch_size=8,
+    optimizer="adamw",
+    learning_rate=1e-3,
+    schedule="cosine",
+    warmup_epochs=2,
+    gradient_clip=1.0,
+    ema_decay=0.99,
+    patience=3,
+    augment=(RandomCrop(padding=2), RandomErasing(value=(0.1, 0.2, 0.3))),
+    mix=CutMix(num_classes=10, alpha=0.5),
+)
+
+
+def test_a_recipe_comes_back_from_json() -> None:
+    assert Recipe.from_dict(json.loads(json.dumps(RICH.to_dict()))) == RICH
+    plain = Recipe(1, 2, "sgd", 0.1)
+    assert Recipe.from_dict(plain.to_dict()) == plain
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"gradient_clip": 0}, "gradient_clip is 0"),
+        ({"ema_decay": 1.0}, "ema_decay is 1.0"),
+        ({"patience": 0}, "patience is 0"),
+        ({"warmup_epochs": -1}, "warmup_epochs is -1"),
+        ({"warmup_epochs": 5}, "warmup_epochs is 5, epochs is 5; expected fewer"),
+        ({"schedule": "cosin"}, "Unknown schedule 'cosin'. Did you mean 'cosine'"),
+        ({"schedule": "one-cycle"}, "has its own rise; expected warmup_epochs=0"),
+        ({"schedule_per": "batch"}, "Unknown schedule_per 'batch'"),
+        ({"learning_rate": "1e-3"}, "learning_rate is '1e-3'; expected a number"),
+        ({"mix": RandomCrop()}, "mix is RandomCrop.*expected CutMix"),
+    ],
+)
+def test_a_setting_of_the_full_recipe_that_makes_no_sense_is_refused(
+    fields: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(ValueError, match=message):
+        replace(RICH, **fields)
+
+
+def test_mixing_can_not_be_one_of_the_transforms() -> None:
+    with pytest.raises(TypeError, match="CutMix and MixUp take labels too"):
+        replace(RICH, augment=(CutMix(num_classes=10),))

@@ -12,13 +12,14 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Subset
 
+from cifar_lab.augment import CutMix, MixUp, RandomErasing, RandomHorizontalFlip
 from cifar_lab.checkpoint import load_weights, save_weights
-from cifar_lab.data import ImageSet
+from cifar_lab.data import ImageSet, to_unit_interval
 from cifar_lab.errors import TrainingDivergedError
 from cifar_lab.evaluation import test_accuracy
 from cifar_lab.loading import Batches, batches_on
 from cifar_lab.recipe import Recipe, build_optimizer
-from cifar_lab.reproducibility import derive_seed
+from cifar_lab.reproducibility import derive_seed, generator
 from cifar_lab.training import EpochRecord, fit, train_epoch
 
 CPU = torch.device("cpu")
@@ -323,3 +324,51 @@ def test_images_of_another_size_than_the_model_s_are_named(recipe: Recipe) -> No
     model = nn.Sequential(nn.Flatten(), nn.Linear(3072, 10))
     with pytest.raises(ValueError, match=r"Sequential can't take images of shape \(4, 3, 16, 16\)"):
         quietly(model, small, recipe)
+
+
+def test_the_recipe_s_augmentation_reaches_the_training_images_alone(
+    train: ImageSet, test: ImageSet, recipe: Recipe
+) -> None:
+    seen: dict[bool, list[Tensor]] = {True: [], False: []}
+
+    class Watching(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.layers = nn.Sequential(nn.Flatten(), nn.Linear(3072, 10))
+
+        def forward(self, images: Tensor) -> Tensor:
+            seen[self.training].append(images)
+            return self.layers(images)
+
+    black = RandomErasing(p=1.0, scale=(0.3, 0.3), value=0.0)
+    augmented = replace(recipe, epochs=1, augment=(black, RandomHorizontalFlip()))
+    quietly(Watching(), train, augmented, test=test)
+    training, evaluation = (torch.cat(seen[mode][-4:]) for mode in (True, False))
+
+    def black_share(images: Tensor) -> float:
+        return (images == 0).all(dim=1).double().mean().item()
+
+    assert black_share(training) == pytest.approx(0.3, abs=0.03)
+    assert black_share(evaluation) < 0.01
+
+
+@pytest.mark.parametrize("mix", [CutMix(num_classes=10), MixUp(num_classes=10)])
+def test_mixed_images_train_on_soft_labels(
+    train: ImageSet, recipe: Recipe, mix: CutMix | MixUp
+) -> None:
+    """One step of SGD by hand on the batch that the run's own generator mixes."""
+    one_step = replace(recipe, epochs=1, batch_size=50, optimizer="sgd", mix=mix)
+    model = nn.Sequential(nn.Flatten(), nn.Linear(3072, 10))
+    by_hand = copy.deepcopy(model)
+    quietly(model, train, one_step, seed=3)
+    order = torch.randperm(50, generator=generator(3, 0, "order"))
+    images, labels = mix(
+        to_unit_interval(train.images[order]),
+        train.labels[order],
+        generator(3, 0, "transform"),
+    )
+    assert labels.shape == (50, 10)
+    loss = -(labels * by_hand(images).log_softmax(dim=1)).sum(dim=1).mean()
+    loss.backward()
+    expected = by_hand[1].weight - recipe.learning_rate * by_hand[1].weight.grad
+    torch.testing.assert_close(model[1].weight, expected)

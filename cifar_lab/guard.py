@@ -1,0 +1,110 @@
+"""The test set takes no part in training: test images are refused wherever they turn up.
+
+Image sets know their role. Test images that come without one (copied tensors, a student's own
+dataset) are recognised by fingerprints of CIFAR's official test images, which the package brings
+along. Changed pixels change a fingerprint, so augmented copies are not recognised.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from functools import lru_cache
+from importlib import resources
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from cifar_lab.data import ImageSet, Role
+from cifar_lab.errors import LeakedTestImagesError
+from cifar_lab.loading import Loader, sources_of
+
+IMAGE_SHAPE = (3, 32, 32)
+IMAGES_AT_A_TIME = 500
+
+
+def fingerprints(images: Tensor) -> Tensor:
+    """One number an image, the same for the same pixels: uint8 (N, 3, 32, 32) -> int64 (N,).
+
+    A sum of the pixels with fixed random 64-bit weights, modulo 2**64: two different images share
+    theirs with a chance of about 1 in 10**19.
+    """
+    weights = _weights().to(images.device)
+    return torch.cat(
+        [
+            (part.reshape(len(part), -1).to(torch.int64) * weights).sum(dim=1)
+            for part in images.split(IMAGES_AT_A_TIME)
+        ]
+    )
+
+
+@lru_cache
+def _weights() -> Tensor:
+    count = int(np.prod(IMAGE_SHAPE))
+    stream = hashlib.shake_256(b"cifar_lab fingerprints").digest(8 * count)
+    return torch.from_numpy(np.frombuffer(stream, dtype="<i8").astype(np.int64))
+
+
+@lru_cache
+def official_test_fingerprints() -> Tensor:
+    """Of CIFAR-10's and CIFAR-100's test images, but for those that are training images too."""
+    with resources.as_file(resources.files("cifar_lab") / "test_fingerprints.npy") as path:
+        return torch.from_numpy(np.load(path))
+
+
+def refuse_test_images(
+    data: ImageSet | Loader, purpose: str, *, look_through_loaders: bool = True
+) -> None:
+    """Raise where the data is, or holds, test images.
+
+    Args:
+        data: an image set, or a loader.
+        purpose: what the images are wanted for.
+        look_through_loaders: go once through the batches of a loader without image sets behind it.
+
+    Raises:
+        LeakedTestImagesError: with how many there are, and what to use in their place.
+    """
+    sources = sources_of(data)
+    for source in sources:
+        if source.role is Role.TEST:
+            raise _leak("These are test images", purpose)
+        refuse_official_test_images(source.images, purpose)
+    if not sources and look_through_loaders and not isinstance(data, ImageSet):
+        for _ in guarded(data, purpose):
+            pass
+
+
+def refuse_official_test_images(images: Tensor, purpose: str) -> None:
+    """Raise where an image, uint8 or in [0, 1], has the pixels of an official test image.
+
+    Raises:
+        LeakedTestImagesError: with how many there are.
+    """
+    if images.shape[1:] != IMAGE_SHAPE:
+        return
+    if images.is_floating_point():
+        images = (images * 255).round().clamp(0, 255).to(torch.uint8)
+    known = torch.isin(fingerprints(images), official_test_fingerprints().to(images.device))
+    found = int(known.sum())
+    if found:
+        raise _leak(f"{found:,} of {len(images):,} images are CIFAR's test images", purpose)
+
+
+def guarded(loader: Loader, purpose: str) -> Iterator[tuple[Tensor, Tensor]]:
+    """A loader's batches, each looked through for official test images.
+
+    Raises:
+        LeakedTestImagesError: at the batch that holds one.
+    """
+    for images, labels in loader:
+        refuse_official_test_images(images, purpose)
+        yield images, labels
+
+
+def _leak(what: str, purpose: str) -> LeakedTestImagesError:
+    return LeakedTestImagesError(
+        f"{what}, and the test set is for the final evaluation, not for {purpose}. Use the "
+        "training images, or a validation split of them: cifar_lab.split(data.train, seed=...)."
+    )

@@ -1,0 +1,84 @@
+"""What is found out before a training run begins: whether model and images fit, and how long."""
+
+from __future__ import annotations
+
+import copy
+import math
+import time
+from collections.abc import Callable
+from contextlib import suppress
+
+import torch
+from torch import Tensor, nn
+
+from cifar_lab.errors import TrainingDivergedError
+from cifar_lab.loading import Loader, batches_on, check_logits, device_of, num_classes_of
+from cifar_lab.recipe import Recipe
+
+
+def count_steps(loader: Loader, recipe: Recipe) -> float:
+    """Batches in an epoch; infinite, so that an epoch's share is 0, where the loader can't tell."""
+    try:
+        return len(loader)  # type: ignore[arg-type]
+    except TypeError:
+        changes = recipe.schedule != "constant" or recipe.warmup_epochs > 0
+        if changes and recipe.schedule_per == "step":
+            raise TypeError(
+                f"A {recipe.schedule} schedule per step needs a loader with a len; this "
+                f'{type(loader).__name__} has none. Use schedule_per="epoch".'
+            ) from None
+        return math.inf
+
+
+def measure_step(
+    model: nn.Module, loader: Loader, train_on: Callable[[nn.Module, Loader], object]
+) -> float:
+    """Seconds of one training step, on a copy of the model: weights and draws stay as they were.
+
+    It is also where a batch that doesn't fit the model is found, before any time is spent.
+
+    Args:
+        model: the model to be trained.
+        loader: its first batch is the one measured.
+        train_on: trains a model on all the batches of a loader.
+    """
+    with torch.random.fork_rng():
+        batch = next(batches_on(loader, device_of(model)))
+        trial = copy.deepcopy(model)
+        check_logits(_try(trial, batch[0]), batch[1], num_classes_of(loader))
+        for _ in range(2):  # the first step warms up
+            start = time.perf_counter()
+            with suppress(TrainingDivergedError):  # the training itself will say where
+                train_on(trial, [batch])
+        return time.perf_counter() - start
+
+
+def _try(model: nn.Module, images: Tensor) -> Tensor:
+    """One forward pass; where it fails, the error names the images' shape and the model."""
+    try:
+        with torch.no_grad():
+            return model(images)
+    except RuntimeError as error:
+        raise ValueError(
+            f"{type(model).__name__} can't take images of shape {tuple(images.shape)}: {error}. "
+            "Expected (images, 3, 32, 32) for CIFAR; build the model for the shape of the images."
+        ) from error
+
+
+def estimate(
+    step_seconds: float,
+    steps: float,
+    recipe: Recipe,
+    epochs_done: int,
+    device: torch.device,
+    precision: str,
+) -> str:
+    """How long the epochs that are left will take, in a sentence with minutes in it."""
+    epochs = recipe.epochs - epochs_done
+    what = f"Training {epochs} epochs" if not epochs_done else f"Going on with {epochs} epochs"
+    if math.isinf(steps):
+        return f"{what} on {device} in {precision}; the loader has no len, so no estimate."
+    return (
+        f"{what} of {steps} batches on {device} in {precision}: about "
+        f"{epochs * steps * step_seconds / 60:.1f} minutes, from one measured batch."
+    )

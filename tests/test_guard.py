@@ -1,0 +1,109 @@
+"""Test images are refused wherever they turn up in training."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.utils.data import DataLoader, Subset, TensorDataset
+
+from cifar_lab import guard
+from cifar_lab.data import ImageSet, Role, load, to_unit_interval
+from cifar_lab.errors import LeakedTestImagesError
+from cifar_lab.guard import fingerprints, official_test_fingerprints, refuse_test_images
+from cifar_lab.recipe import Recipe
+from cifar_lab.training import fit
+
+
+@pytest.fixture
+def known(monkeypatch: pytest.MonkeyPatch, test: ImageSet) -> None:
+    """The small stand-in's test images take the place of CIFAR's."""
+    monkeypatch.setattr(guard, "official_test_fingerprints", lambda: fingerprints(test.images))
+
+
+def with_one_of(train: ImageSet, test: ImageSet) -> Tensor:
+    return torch.cat([train.images[:20], test.images[7:8], train.images[20:40]])
+
+
+def as_image_set(train: ImageSet, test: ImageSet) -> Any:
+    images = with_one_of(train, test)
+    return replace(train, images=images, labels=torch.zeros(len(images), dtype=torch.int64))
+
+
+def as_loader(train: ImageSet, test: ImageSet) -> Any:
+    images = to_unit_interval(with_one_of(train, test))
+    labels = torch.zeros(len(images), dtype=torch.int64)
+    return DataLoader(TensorDataset(images, labels), batch_size=8)
+
+
+def as_subset(train: ImageSet, test: ImageSet) -> Any:
+    return DataLoader(Subset(test, range(5, 9)), batch_size=2)
+
+
+def as_batches(train: ImageSet, test: ImageSet) -> Any:
+    return list(as_loader(train, test))
+
+
+@pytest.mark.usefixtures("known")
+@pytest.mark.parametrize("wrap", [as_image_set, as_loader, as_subset, as_batches])
+def test_a_test_image_among_training_images_stops_the_training(
+    wrap: Callable[[ImageSet, ImageSet], Any], train: ImageSet, test: ImageSet, recipe: Recipe
+) -> None:
+    model = nn.Sequential(nn.Flatten(), nn.Linear(3072, 10))
+    with pytest.raises(LeakedTestImagesError, match="not for training. Use the training images"):
+        fit(model, wrap(train, test), recipe, device="cpu", progress=False)
+
+
+@pytest.mark.usefixtures("known")
+def test_test_images_as_validation_are_refused(
+    train: ImageSet, test: ImageSet, recipe: Recipe
+) -> None:
+    model = nn.Sequential(nn.Flatten(), nn.Linear(3072, 10))
+    copied = replace(test, role=Role.VALIDATION)
+    for leak in (test, copied, as_loader(train, test)):
+        with pytest.raises(LeakedTestImagesError, match="not for validation"):
+            fit(model, train, recipe, validation=leak, device="cpu", progress=False)
+
+
+@pytest.mark.usefixtures("known")
+def test_training_images_alone_are_fine(train: ImageSet) -> None:
+    refuse_test_images(train, "training")
+
+
+def test_the_message_counts_what_was_found(
+    monkeypatch: pytest.MonkeyPatch, train: ImageSet, test: ImageSet
+) -> None:
+    monkeypatch.setattr(guard, "official_test_fingerprints", lambda: fingerprints(test.images))
+    with pytest.raises(LeakedTestImagesError, match="1 of 41 images are CIFAR's test images"):
+        refuse_test_images(as_image_set(train, test), "training")
+
+
+def test_fingerprints_agree_with_plain_integers_and_tell_images_apart(train: ImageSet) -> None:
+    found = fingerprints(train.images[:3])
+    weights = guard._weights().tolist()
+    for image, fingerprint in zip(train.images[:3], found.tolist(), strict=True):
+        total = sum(p * w for p, w in zip(image.flatten().tolist(), weights, strict=True))
+        assert fingerprint == (total + 2**63) % 2**64 - 2**63
+    changed = train.images[:1].clone()
+    changed[0, 1, 5, 5] ^= 1
+    assert len(torch.cat([fingerprints(train.images), fingerprints(changed)]).unique()) == 51
+
+
+def test_fingerprints_do_not_depend_on_the_memory_layout(train: ImageSet) -> None:
+    assert torch.equal(fingerprints(train.images), fingerprints(train.images.contiguous()))
+
+
+@pytest.mark.real_data
+@pytest.mark.parametrize("name", ["cifar10", "cifar100"])
+def test_the_shipped_fingerprints_are_of_the_official_test_images(
+    real_root: Path, name: str
+) -> None:
+    data = load(name, real_root)
+    shipped = official_test_fingerprints()
+    assert torch.isin(fingerprints(data.test.images), shipped).sum() >= 9_980
+    assert not torch.isin(fingerprints(data.train.images), shipped).any()
