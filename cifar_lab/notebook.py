@@ -15,6 +15,11 @@ if TYPE_CHECKING:
     from nbformat import NotebookNode
 
 CELL_TIMEOUT_SECONDS = 4 * 3600
+# nbconvert's page shows code in a cell's output in a proportional font.
+PAGE_STYLE = (
+    "<style>.jp-OutputArea .highlight pre, .jp-OutputArea .highlight pre * "
+    "{ font-family: monospace; }</style>"
+)
 
 
 def run_notebook(
@@ -83,6 +88,7 @@ def run_notebook(
             cell.outputs = [output for output in cell.outputs if output.get("text", "-").strip()]
     notebook.metadata["cifar_lab"] = {"executed_code_sha256": code}
     page, _ = HTMLExporter().from_notebook_node(notebook)
+    page = page.replace("</head>", f"{PAGE_STYLE}</head>", 1)
     _write(folder / path.name, nbformat.writes(notebook))
     _write((folder / path.name).with_suffix(".html"), page)
     if in_place and not failure:
