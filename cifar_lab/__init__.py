@@ -6,12 +6,17 @@
     print(cifar_lab.test_accuracy(model, data.test))
 
 The modules, in the order in which data flows through them: `data`, `models`, `evaluation`,
-`training`, `experiments`, `reporting`.
+`training`, `experiments`, `runs`, `reporting`.
 """
 
 from cifar_lab.checkpoint import load_weights, save_weights
 from cifar_lab.data import Data, ImageSet, Role, load, load_or_stand_in, split, to_unit_interval
-from cifar_lab.errors import CorruptedDataError, DatasetUnavailableError, TrainingDivergedError
+from cifar_lab.errors import (
+    CorruptedDataError,
+    DatasetUnavailableError,
+    LeakedTestImagesError,
+    TrainingDivergedError,
+)
 from cifar_lab.evaluation import (
     accuracy_under_shift,
     confusion_matrix,
@@ -20,7 +25,7 @@ from cifar_lab.evaluation import (
     predict,
     test_accuracy,
 )
-from cifar_lab.experiments import ASSIGNMENT_A_RECIPE, EXPERIMENTS, GROUPS, Experiment, run
+from cifar_lab.experiments import ASSIGNMENT_A_RECIPE, EXPERIMENTS, GROUPS, Experiment
 from cifar_lab.loading import Batches
 from cifar_lab.models import (
     MODELS,
@@ -41,6 +46,7 @@ from cifar_lab.models.size import count_macs, count_parameters
 from cifar_lab.recipe import Recipe, build_optimizer
 from cifar_lab.reproducibility import best_device, seed_everything
 from cifar_lab.results import Result, find_results, load_result
+from cifar_lab.runs import run
 from cifar_lab.state import EpochRecord
 from cifar_lab.training import fit, train_epoch
 
@@ -60,6 +66,7 @@ __all__ = [
     "EpochRecord",
     "Experiment",
     "ImageSet",
+    "LeakedTestImagesError",
     "Normalize",
     "Recipe",
     "Result",
@@ -75,8 +82,8 @@ __all__ = [
     "build_optimizer",
     "confusion_matrix",
     "count_macs",
-    "evaluate",
     "count_parameters",
+    "evaluate",
     "find_results",
     "fit",
     "load",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import IO, Any
 
@@ -72,14 +72,19 @@ def load_weights(model: nn.Module, path: str | Path) -> None:
         ) from error
 
 
-def save_checkpoint(path: str | Path, state: TrainingState, seed: int) -> None:
-    """Save all that going on needs. The checkpoint before stays, as `PATH.previous`."""
+def save_checkpoint(path: str | Path, state: TrainingState, run: Mapping[str, Any]) -> None:
+    """Save all that going on needs. The checkpoint before stays, as `PATH.previous`.
+
+    Args:
+        path: the checkpoint.
+        state: of the run.
+        run: what else the run depends on (seed, precision, ...), as plain values.
+    """
     path = Path(path)
     content = {
         "format": CHECKPOINT_FORMAT,
         "recipe": state.recipe.to_dict(),
-        "seed": seed,
-        "torch": str(torch.__version__),
+        "run": dict(run),
         "state": state.state_dict(),
     }
     if path.exists():
@@ -88,14 +93,18 @@ def save_checkpoint(path: str | Path, state: TrainingState, seed: int) -> None:
     write_atomically(path, lambda file: torch.save(content, file))
 
 
-def begin_or_resume(path: str | Path, state: TrainingState, seed: int, *, resume: bool) -> None:
+def begin_or_resume(
+    path: str | Path, state: TrainingState, run: Mapping[str, Any], *, resume: bool
+) -> None:
     """Bring the state to where the checkpoint was saved; without one, leave it at the start.
 
     Raises:
         FileExistsError: there is a checkpoint, and `resume` is false.
-        ValueError: it is damaged, no checkpoint, or of another recipe, seed or model.
+        ValueError: it is damaged, no checkpoint, or of another recipe, run or model.
     """
     path = Path(path)
+    for unfinished in path.parent.glob(f".{path.name}*"):  # of a process that was killed
+        unfinished.unlink()
     if not path.exists():
         return
     if not resume:
@@ -103,15 +112,12 @@ def begin_or_resume(path: str | Path, state: TrainingState, seed: int, *, resume
             f"{path} holds a run already. Go on with it (resume=True, --resume), or give another "
             "file, or move it away to start anew."
         )
-    content = _load_plain(
-        path,
-        f"{path} is damaged or no checkpoint of a training run. The one saved before it is "
-        f"{_previous(path)}: rename it to {path.name} to go on from there.",
-    )
+    remedy = f"Move it away to start anew{_previous_hint(path)}."
+    content = _load_plain(path, f"{path} is damaged or no checkpoint of a training run. {remedy}")
     if not isinstance(content, dict) or content.get("format") != CHECKPOINT_FORMAT:
-        raise ValueError(f"{path} is no checkpoint of a training run. Give another file.")
-    here = state.recipe.to_dict() | {"seed": seed}
-    there = content["recipe"] | {"seed": content["seed"]}
+        raise ValueError(f"{path} is no checkpoint of a training run. {remedy}")
+    here = state.recipe.to_dict() | dict(run)
+    there = content["recipe"] | content["run"]
     differences = [
         f"{name} is {value!r} here, {there.get(name)!r} there"
         for name, value in here.items()
@@ -119,8 +125,8 @@ def begin_or_resume(path: str | Path, state: TrainingState, seed: int, *, resume
     ]
     if differences:
         raise ValueError(
-            f"{path} is of another run: {'; '.join(differences)}. Resume with the same recipe and "
-            "seed, or give another file."
+            f"{path} is of another run: {'; '.join(differences)}. Resume with the same recipe, "
+            "seed, images and precision, or give another file."
         )
     try:
         state.load_state_dict(content["state"])
@@ -133,6 +139,13 @@ def begin_or_resume(path: str | Path, state: TrainingState, seed: int, *, resume
 
 def _previous(path: Path) -> Path:
     return path.with_name(f"{path.name}.previous")
+
+
+def _previous_hint(path: Path) -> str:
+    previous = _previous(path)
+    if not previous.exists():
+        return ""
+    return f", or go on from the one saved before it: rename {previous.name} to {path.name}"
 
 
 def _load_plain(path: str | Path, message: str) -> Any:

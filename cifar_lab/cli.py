@@ -18,10 +18,11 @@ from typing import Any
 from cifar_lab.data import DATASETS, Data, default_root, load
 from cifar_lab.doctor import examine
 from cifar_lab.errors import CorruptedDataError, DatasetUnavailableError, TrainingDivergedError
-from cifar_lab.experiments import EXPERIMENTS, GROUPS, find_experiments, run
+from cifar_lab.experiments import EXPERIMENTS, GROUPS, find_experiments
 from cifar_lab.notebook import run_notebook
 from cifar_lab.reporting import results_table
 from cifar_lab.results import find_results
+from cifar_lab.runs import run
 
 # What a user can mend: shown as one message, without a traceback.
 USER_ERRORS = (
@@ -116,7 +117,7 @@ def build_parser() -> argparse.ArgumentParser:
     run_parser.add_argument("--device", help="cuda, mps or cpu (default: the best there is)")
     run_parser.add_argument("--resume", action="store_true", help="go on with a run that broke off")
     run_parser.add_argument(
-        "--backup", type=Path, help="folder that gets a copy of every checkpoint"
+        "--backup", type=Path, help="existing folder that gets a copy of every file"
     )
     run_parser.add_argument(
         "--skip-finished", action="store_true", help="leave out runs whose result is in OUT already"
@@ -182,14 +183,14 @@ def _run(options: argparse.Namespace) -> None:
         for name in names:
             experiment = EXPERIMENTS[name]
             dataset = options.dataset or experiment.dataset
-            if options.skip_finished:
-                finished = find_results(out, {name: dataset}).get(name, [])
-                if any(result.seed == seed for result in finished):
-                    print(f"{name} (seed {seed}) is finished, skipped")
-                    continue
             recipe = experiment.recipe
             if options.epochs is not None:
                 recipe = replace(recipe, epochs=options.epochs)
+            if options.skip_finished:
+                finished = find_results(out, {name: (dataset, recipe)}).get(name, [])
+                if any(result.seed == seed for result in finished):
+                    print(f"{name} (seed {seed}) is finished, skipped")
+                    continue
             if dataset not in loaded:
                 loaded[dataset] = load(dataset, options.data)
             run(
@@ -206,8 +207,11 @@ def _run(options: argparse.Namespace) -> None:
 
 def _table(options: argparse.Namespace) -> None:
     names = find_experiments(options.names)
-    datasets = {name: options.dataset or EXPERIMENTS[name].dataset for name in names}
-    print(results_table(find_results(options.out or RUNS, datasets)))
+    wanted = {
+        name: (options.dataset or EXPERIMENTS[name].dataset, EXPERIMENTS[name].recipe)
+        for name in names
+    }
+    print(results_table(find_results(options.out or RUNS, wanted)))
 
 
 def _notebook(options: argparse.Namespace) -> None:

@@ -141,6 +141,10 @@ class Data:
         return self.train.class_names
 
 
+# Of the training images in [0, 1], for each of the channels red, green and blue.
+CIFAR10_MEAN, CIFAR10_STD = (0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616)
+CIFAR100_MEAN, CIFAR100_STD = (0.5071, 0.4867, 0.4408), (0.2675, 0.2565, 0.2761)
+
 DATASETS = ("cifar10", "cifar100", "synthetic")
 SYNTHETIC_TRAIN_IMAGES, SYNTHETIC_TEST_IMAGES = 10_000, 2_000
 

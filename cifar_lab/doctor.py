@@ -1,11 +1,10 @@
-"""What a bug report needs: versions, device, cores, memory of the disk, the state of the data."""
+"""What a bug report needs: versions, device, cores, disk and the state of the data."""
 
 from __future__ import annotations
 
 import os
 import platform
 import shutil
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import torch
@@ -15,6 +14,7 @@ from cifar_lab.download import missing_files
 from cifar_lab.errors import CorruptedDataError
 from cifar_lab.recipe import resolve_precision
 from cifar_lab.reproducibility import best_device
+from cifar_lab.results import installed_version
 from cifar_lab.sources import spec_for
 
 PACKAGES = ("cifar-lab", "torch", "torchvision", "numpy", "matplotlib", "nbconvert", "pytest")
@@ -29,20 +29,13 @@ def examine(root: Path) -> str:
         place = place.parent
     facts = {
         "python": f"{platform.python_version()} on {platform.platform()}",
-        **{package: _version(package) for package in PACKAGES},
+        **{package: installed_version(package) for package in PACKAGES},
         "device": f"{device.type} ({name}), trains in {resolve_precision('auto', device)}",
         "cores": f"{os.cpu_count()}, torch uses {torch.get_num_threads()} threads",
         "disk": f"{shutil.disk_usage(place).free / 1e9:.1f} GB free at {place}",
         **{name: _state(name, root) for name in DATASETS},
     }
     return "\n".join(f"{fact:12} {finding}" for fact, finding in facts.items())
-
-
-def _version(package: str) -> str:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return "not installed"
 
 
 def _state(dataset: str, root: Path) -> str:

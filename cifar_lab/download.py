@@ -147,10 +147,16 @@ def _download(
     furthest = size_of(part)
     waiting = deque(sources)
     answers: dict[Source, str] = {}
+    crawling: dict[Source, float] = {}  # bytes per second
     while size_of(part) < spec.size:
         if not waiting:
             raise _unavailable(spec, archive, answers)
         source = waiting.popleft()
+        fastest = max(crawling, key=lambda crawler: crawling[crawler], default=None)
+        usual = source.usual_bytes_per_second
+        if fastest is not None and usual is not None and crawling.pop(fastest) > usual:
+            waiting.appendleft(source)  # known to be even slower
+            source = fastest
         # Slow beats nothing: the last source, and one that is asked again, may crawl.
         may_crawl = source is sources[-1] or source in answers
         limits = replace(patience, crawl_bytes_per_second=0) if may_crawl else patience
@@ -159,6 +165,8 @@ def _download(
             fetch(source, spec, part, limits)
         except SourceLeftError as reason:
             answers[source] = str(reason)
+            if reason.bytes_per_second is not None:
+                crawling[source] = reason.bytes_per_second
             if size_of(part) > furthest:
                 furthest = size_of(part)
                 waiting.append(source)

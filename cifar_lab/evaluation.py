@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import lru_cache
 
 import torch
 from torch import Tensor, nn
 
-from cifar_lab.data import ImageSet, load
+from cifar_lab.data import ImageSet, Role, load
 from cifar_lab.loading import (
     Loader,
     as_loader,
@@ -92,7 +93,8 @@ def evaluate(
 
     Raises:
         TypeError: not a `torch.nn.Module`.
-        ValueError: the model has too many parameters, or `predict` can't run it.
+        ValueError: the model has too many parameters, the images are not of the test role, or
+            `predict` can't run the model on them.
     """
     if not isinstance(model, nn.Module):
         raise TypeError(f"This is a {type(model).__name__}; expected a torch.nn.Module.")
@@ -103,10 +105,19 @@ def evaluate(
             f"Take away at least {parameters - max_parameters + 1:,}: "
             "cifar_lab.count_parameters(layer) tells where they are."
         )
-    logits, labels = predict(model, load("cifar100").test if test is None else test, batch_size)
+    test = _cifar100_test_images() if test is None else test
+    if any(source.role is not Role.TEST for source in sources_of(test)):
+        raise ValueError("evaluate is for test images; test_accuracy measures on any others.")
+    logits, labels = predict(model, test, batch_size)
     accuracy = _percent_right(logits, labels)
     _show_in_red(f"Test accuracy: {accuracy:.2f} %")
     return accuracy
+
+
+@lru_cache
+def _cifar100_test_images() -> ImageSet:
+    """Loaded once, so that their uses are counted over all evaluations."""
+    return load("cifar100").test
 
 
 def _show_in_red(text: str) -> None:

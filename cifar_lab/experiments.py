@@ -2,36 +2,16 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from pathlib import Path
 
-import torch
 from torch import nn
 
 from cifar_lab.augment import ColorJitter, RandomCrop, RandomErasing, RandomHorizontalFlip
-from cifar_lab.checkpoint import save_weights, write_atomically
-from cifar_lab.data import Data, load, split
+from cifar_lab.data import CIFAR100_MEAN
 from cifar_lab.errors import unknown_name
-from cifar_lab.evaluation import test_accuracy
 from cifar_lab.models import build_model
-from cifar_lab.models.separable import CIFAR100_MEAN
-from cifar_lab.models.size import count_macs, count_parameters
-from cifar_lab.recipe import Recipe, resolve_precision
-from cifar_lab.reproducibility import as_device, seed_everything
-from cifar_lab.results import (
-    CHECKPOINT,
-    RESULT,
-    WEIGHTS,
-    Result,
-    describe_environment,
-    new_folder,
-    peak_memory_mib,
-    unfinished_folder,
-)
-from cifar_lab.state import EpochRecord
-from cifar_lab.training import fit
+from cifar_lab.recipe import Recipe
 
 
 @dataclass(frozen=True)
@@ -57,6 +37,12 @@ class Experiment:
     title: str
     reference: float | None = None
     validation_fraction: float = 0.0
+
+    def build_model(self, num_classes: int) -> nn.Module:
+        """A new model; one of the user's own says itself how many classes it has."""
+        if isinstance(self.model, str):
+            return build_model(self.model, num_classes)
+        return self.model()
 
 
 # Assignment A asks for more accuracy from the same training: three epochs of this, for every model.
@@ -118,6 +104,17 @@ GROUPS: dict[str, tuple[str, ...]] = {
 }
 
 
+def find_experiment(name: str) -> Experiment:
+    """The experiment of that name.
+
+    Raises:
+        ValueError: there is none; the message offers the nearest names.
+    """
+    if name not in EXPERIMENTS:
+        raise unknown_name("experiment", name, EXPERIMENTS)
+    return EXPERIMENTS[name]
+
+
 def find_experiments(names: Iterable[str]) -> list[str]:
     """Names of experiments and of groups of them -> the experiments' names.
 
@@ -130,137 +127,3 @@ def find_experiments(names: Iterable[str]) -> list[str]:
             raise unknown_name("experiment", name, [*EXPERIMENTS, *GROUPS])
         found.extend(GROUPS.get(name, (name,)))
     return found
-
-
-def run(
-    experiment: str | Experiment,
-    *,
-    seed: int = 0,
-    data: Data | None = None,
-    recipe: Recipe | None = None,
-    out: str | Path | None = "runs",
-    resume: bool = False,
-    backup: str | Path | None = None,
-    device: torch.device | str | None = None,
-    progress: bool = True,
-) -> Result:
-    """Train an experiment's model and measure it on the test set.
-
-    Args:
-        experiment: its name, such as "cifar10-mlp", or an `Experiment` of your own.
-        seed: of the initial weights, the split, the order of the images, augmentation and dropout.
-        data: images already in memory, also of another dataset (the result says which); None
-            loads the experiment's own.
-        recipe: another recipe than the experiment's.
-        out: a folder for results; this one goes to a new folder `NAME/seed-SEED` in it (with a
-            number behind it where that is taken). A checkpoint is saved there after every epoch.
-            None saves nothing.
-        resume: go on with the run whose checkpoint was saved last; where there is none, start.
-        backup: a folder (on Google Drive, say) that gets a copy of every checkpoint, and from
-            which `resume` takes it where `out` has none.
-        device: None for the best there is.
-        progress: print what goes on.
-
-    Returns:
-        The result, with the trained model in eval mode as `result.model`.
-
-    Raises:
-        ValueError: an unknown experiment, a device or seed that can't be used, or a checkpoint
-            that is damaged or of another run.
-        TrainingDivergedError: the loss became NaN or infinite.
-    """
-    if isinstance(experiment, str):
-        if experiment not in EXPERIMENTS:
-            raise unknown_name("experiment", experiment, EXPERIMENTS)
-        experiment = EXPERIMENTS[experiment]
-    if out is None and (resume or backup):
-        raise ValueError("resume and backup need a folder for checkpoints; give out=...")
-    recipe = recipe or experiment.recipe
-    device = as_device(device)
-    data = data or load(experiment.dataset)
-    seed_everything(seed)
-    if isinstance(experiment.model, str):
-        model = build_model(experiment.model, num_classes=data.train.num_classes)
-    else:
-        model = experiment.model()
-    parameters, macs = count_parameters(model), count_macs(model)
-    if progress:
-        print(
-            f"{experiment.name} (seed {seed}) on {data.name}: {parameters:,} parameters, "
-            f"{macs:,} MACs"
-        )
-    train, validation = data.train.to(device), None
-    if experiment.validation_fraction:
-        train, validation = split(train, experiment.validation_fraction, seed=seed)
-    test = data.test.to(device)
-    folder, copy = None, None
-    if out is not None:
-        place = Path(experiment.name, f"seed-{seed}")
-        copy = None if backup is None else Path(backup, place, CHECKPOINT)
-        folder = _folder(Path(out, place), copy, resume)
-
-    def copy_checkpoint(record: EpochRecord) -> None:
-        if folder is not None and copy is not None:
-            _copy(folder / CHECKPOINT, copy)
-
-    try:
-        history = fit(
-            model,
-            train,
-            recipe,
-            validation=validation,
-            test=test if validation is None else None,
-            seed=seed,
-            device=device,
-            checkpoint=None if folder is None else folder / CHECKPOINT,
-            resume=resume,
-            on_epoch=copy_checkpoint,
-            progress=progress,
-        )
-    except BaseException:
-        if folder is not None and not any(folder.iterdir()):
-            folder.rmdir()
-        raise
-    result = Result(
-        experiment=experiment.name,
-        title=experiment.title,
-        dataset=data.name,
-        model_name=experiment.model if isinstance(experiment.model, str) else None,
-        num_classes=data.train.num_classes,
-        recipe=recipe,
-        seed=seed,
-        parameters=parameters,
-        macs=macs,
-        history=history,
-        test_accuracy=test_accuracy(model, test),
-        test_uses=test.uses.count,
-        seconds=sum(record.seconds for record in history),
-        precision=resolve_precision(recipe.precision, device),
-        peak_memory_mib=peak_memory_mib(device),
-        environment=describe_environment(device),
-        model=model.eval(),
-        folder=folder,
-    )
-    if folder is not None:
-        save_weights(model, folder / WEIGHTS)
-        result.save(folder / RESULT)
-        if progress:
-            print(f"Saved {RESULT} and {WEIGHTS} in {folder}")
-    return result
-
-
-def _folder(wanted: Path, copy: Path | None, resume: bool) -> Path:
-    """The folder to go on in, or a new one, with the checkpoint's copy if there is one."""
-    if resume:
-        unfinished = unfinished_folder(wanted)
-        if unfinished is not None:
-            return unfinished
-    folder = new_folder(wanted)
-    if resume and copy is not None and copy.exists():
-        _copy(copy, folder / CHECKPOINT)
-    return folder
-
-
-def _copy(source: Path, target: Path) -> None:
-    with source.open("rb") as content:
-        write_atomically(target, lambda file: shutil.copyfileobj(content, file))

@@ -11,6 +11,7 @@ import hashlib
 from collections.abc import Iterator
 from functools import lru_cache
 from importlib import resources
+from typing import Any
 
 import numpy as np
 import torch
@@ -18,7 +19,7 @@ from torch import Tensor
 
 from cifar_lab.data import ImageSet, Role
 from cifar_lab.errors import LeakedTestImagesError
-from cifar_lab.loading import Loader, sources_of
+from cifar_lab.loading import Batches, Loader, sources_of
 
 IMAGE_SHAPE = (3, 32, 32)
 IMAGES_AT_A_TIME = 500
@@ -53,6 +54,17 @@ def official_test_fingerprints() -> Tensor:
         return torch.from_numpy(np.load(path))
 
 
+def identity(data: ImageSet | Loader) -> str:
+    """A short text that differs for other images, or another order of them; "" for a loader."""
+    if not isinstance(data, ImageSet):
+        return ""
+    if data.images.shape[1:] == IMAGE_SHAPE:
+        numbers = fingerprints(data.images).cpu().numpy()
+    else:
+        numbers = data.images.cpu().numpy()
+    return f"{len(data)} of {data.dataset}, {hashlib.sha256(numbers.tobytes()).hexdigest()[:16]}"
+
+
 def refuse_test_images(
     data: ImageSet | Loader, purpose: str, *, look_through_loaders: bool = True
 ) -> None:
@@ -61,19 +73,34 @@ def refuse_test_images(
     Args:
         data: an image set, or a loader.
         purpose: what the images are wanted for.
-        look_through_loaders: go once through the batches of a loader without image sets behind it.
+        look_through_loaders: also go once through the batches of a foreign loader.
 
     Raises:
         LeakedTestImagesError: with how many there are, and what to use in their place.
     """
-    sources = sources_of(data)
-    for source in sources:
+    for source in sources_of(data):
         if source.role is Role.TEST:
             raise _leak("These are test images", purpose)
-        refuse_official_test_images(source.images, purpose)
-    if not sources and look_through_loaders and not isinstance(data, ImageSet):
+        if isinstance(data, ImageSet):
+            refuse_official_test_images(source.images, purpose)
+    for pixels in _pixels_of(data):
+        refuse_official_test_images(torch.from_numpy(pixels).permute(0, 3, 1, 2), purpose)
+    if look_through_loaders and not isinstance(data, ImageSet | Batches):
         for _ in guarded(data, purpose):
             pass
+
+
+def _pixels_of(data: Any) -> Iterator[np.ndarray]:
+    """The pixels (N, 32, 32, 3) of torchvision's datasets behind a loader, before any transform."""
+    pixels = getattr(data, "data", None)
+    if isinstance(pixels, np.ndarray) and pixels.shape[1:] == (32, 32, 3):
+        yield pixels
+    inner = [data.dataset] if hasattr(data, "dataset") else getattr(data, "datasets", [])
+    for part in inner:
+        if hasattr(data, "indices"):  # a Subset: only what it chose
+            yield from (pixels[list(data.indices)] for pixels in _pixels_of(part))
+        else:
+            yield from _pixels_of(part)
 
 
 def refuse_official_test_images(images: Tensor, purpose: str) -> None:
@@ -86,7 +113,8 @@ def refuse_official_test_images(images: Tensor, purpose: str) -> None:
         return
     if images.is_floating_point():
         images = (images * 255).round().clamp(0, 255).to(torch.uint8)
-    known = torch.isin(fingerprints(images), official_test_fingerprints().to(images.device))
+    # On the CPU: not every accelerator has 64-bit integers in all operations.
+    known = torch.isin(fingerprints(images.cpu()), official_test_fingerprints())
     found = int(known.sum())
     if found:
         raise _leak(f"{found:,} of {len(images):,} images are CIFAR's test images", purpose)

@@ -126,7 +126,8 @@ def batches_on(loader: Loader, device: torch.device) -> Iterator[tuple[Tensor, T
     """A loader's batches, checked, on the device, the images channels-last.
 
     Raises:
-        TypeError, ValueError: a batch is not float images (N, C, H, W) with int64 labels (N,).
+        TypeError, ValueError: a batch is not float32 images (N, C, H, W) with int64 labels (N,), or
+            soft labels (N, num_classes).
         ValueError: the loader gives no batch at all.
     """
     empty = True
@@ -145,11 +146,11 @@ def _checked(batch: Any) -> tuple[Tensor, Tensor]:
     if not isinstance(batch, (tuple, list)) or len(batch) != 2:
         raise TypeError(f"A batch is a {type(batch).__name__}; expected a pair (images, labels).")
     images, labels = batch
-    if not torch.is_tensor(images) or not images.is_floating_point():
+    if not torch.is_tensor(images) or images.dtype != torch.float32:
         found = images.dtype if torch.is_tensor(images) else type(images).__name__
         raise TypeError(
-            f"A batch's images are {found}; expected a float tensor in [0, 1]. uint8 images become "
-            "that with images.float() / 255, PIL images with torchvision's ToTensor()."
+            f"A batch's images are {found}; expected a float32 tensor in [0, 1]. uint8 images "
+            "become that with images.float() / 255, PIL images with torchvision's ToTensor()."
         )
     if images.ndim != 4 or len(images) == 0:
         raise ValueError(

@@ -45,7 +45,7 @@ def run_notebook(
     try:
         import nbformat
         from nbclient import NotebookClient
-        from nbclient.exceptions import CellExecutionError
+        from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
         from nbconvert import HTMLExporter
         from nbconvert.preprocessors import CoalesceStreamsPreprocessor
     except ImportError as error:
@@ -68,7 +68,7 @@ def run_notebook(
     notebook = nbformat.read(path, as_version=4)
     code = code_digest(notebook)
     folder = new_folder(out / path.stem)
-    failure = ""
+    failure: BaseException | None = None
     originals = _set_parameters(notebook, parameters)
     client = TalkingClient(
         notebook,
@@ -78,8 +78,8 @@ def run_notebook(
     )
     try:
         client.execute()
-    except CellExecutionError as error:
-        failure = str(error)
+    except BaseException as error:  # also Ctrl-C, a time-out or a dead kernel: save what there is
+        failure = error
     # A progress bar redraws its line hundreds of times; only what was last seen is kept, and
     # nothing where the bar was wiped out in the end.
     notebook, _ = CoalesceStreamsPreprocessor(enabled=True).preprocess(notebook, {})
@@ -91,13 +91,15 @@ def run_notebook(
     page = page.replace("</head>", f"{PAGE_STYLE}</head>", 1)
     _write(folder / path.name, nbformat.writes(notebook))
     _write((folder / path.name).with_suffix(".html"), page)
-    if in_place and not failure:
+    if in_place and failure is None:
         for index, source in originals.items():
             notebook.cells[index].source = source
         _write(path, nbformat.writes(notebook) + "\n")
     print(f"Saved {path.name} and its HTML page in {folder}")
-    if failure:
+    if isinstance(failure, CellExecutionError | CellTimeoutError | DeadKernelError):
         raise ValueError(f"A cell of {path} failed:\n{failure}")
+    if failure is not None:
+        raise failure
     return folder
 
 

@@ -18,9 +18,9 @@ from cifar_lab.results import Result
 PERCENT = "test accuracy (%)"
 
 
-def plot_images(image_set: ImageSet, per_class: int = 8) -> Figure:
-    """The first `per_class` images of each class, a row a class."""
-    names = image_set.class_names
+def plot_images(image_set: ImageSet, per_class: int = 8, max_classes: int = 20) -> Figure:
+    """The first `per_class` images of each of the first `max_classes` classes, a row a class."""
+    names = image_set.class_names[:max_classes]
     figure = Figure(figsize=(per_class * 0.75 + 1.6, len(names) * 0.75))
     grid = figure.subplots(len(names), per_class, squeeze=False)
     for label, row in enumerate(grid):
@@ -42,6 +42,8 @@ def plot_predictions(image_set: ImageSet, logits: Tensor, indices: Sequence[int]
         logits: (len(image_set), num_classes).
         indices: which images to show.
     """
+    if not indices:
+        raise ValueError("There are no images to show; give at least one index.")
     figure = Figure(figsize=(2.1 * len(indices), 2.9), layout="constrained")
     names = image_set.class_names
     for axes, index in zip(
@@ -61,20 +63,22 @@ def plot_predictions(image_set: ImageSet, logits: Tensor, indices: Sequence[int]
 
 
 def plot_learning_curves(results: Sequence[Result]) -> Figure:
-    """Training loss and test accuracy by epoch, a line a result."""
+    """Training loss and accuracy (validation's where there is one) by epoch, a line a result."""
     figure = Figure(figsize=(10, 3.8), layout="constrained")
     loss_axes, accuracy_axes = figure.subplots(1, 2)
     for result in results:
         epochs = [record.epoch for record in result.history]
         losses = [record.train_loss for record in result.history]
+        validated = result.history[0].validation_accuracy is not None
         accuracies = [
-            np.nan if record.test_accuracy is None else record.test_accuracy
+            record.validation_accuracy if validated else record.test_accuracy
             for record in result.history
         ]
         loss_axes.plot(epochs, losses, marker="o", label=result.title)
-        accuracy_axes.plot(epochs, accuracies, marker="o", label=result.title)
+        label = f"{result.title} (validation)" if validated else result.title
+        accuracy_axes.plot(epochs, np.array(accuracies, dtype=float), marker="o", label=label)
     loss_axes.set(xlabel="epoch", ylabel="training loss (cross-entropy)")
-    accuracy_axes.set(xlabel="epoch", ylabel=PERCENT)
+    accuracy_axes.set(xlabel="epoch", ylabel="accuracy (%)")
     for axes in (loss_axes, accuracy_axes):
         axes.xaxis.get_major_locator().set_params(integer=True)
         axes.grid(alpha=0.3)
@@ -116,7 +120,7 @@ def plot_confusion(confusion: Tensor, class_names: Sequence[str]) -> Figure:
     axes.set_xticks(ticks, class_names, rotation=45, ha="right")
     axes.set_yticks(ticks, class_names)
     axes.set(xlabel="predicted class", ylabel="true class")
-    for true, row in enumerate(percent):
+    for true, row in enumerate(percent if len(class_names) <= 20 else []):
         for predicted, value in enumerate(row):
             color = "white" if value > 50 else "black"
             axes.text(

@@ -45,7 +45,10 @@ def measure_step(
     with torch.random.fork_rng():
         batch = next(batches_on(loader, device_of(model)))
         trial = copy.deepcopy(model)
-        check_logits(_try(trial, batch[0]), batch[1], num_classes_of(loader))
+        logits = _try(trial, batch[0])
+        # Looked at on the CPU: on CUDA, a label without a class would end the process.
+        labels = batch[1].cpu()
+        check_logits(logits, labels, num_classes_of(loader))
         times = []
         for _ in range(4):  # the first warms up
             start = time.perf_counter()
@@ -60,6 +63,8 @@ def _try(model: nn.Module, images: Tensor) -> Tensor:
     try:
         with torch.no_grad():
             return model(images)
+    except torch.cuda.OutOfMemoryError:
+        raise
     except RuntimeError as error:
         raise ValueError(
             f"{type(model).__name__} can't take images of shape {tuple(images.shape)}: {error}. "

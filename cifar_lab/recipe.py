@@ -96,7 +96,8 @@ class Recipe:
                 raise unknown_name(kind, name, known)
         for name in NUMBERS:
             value = getattr(self, name)
-            if value is not None and not isinstance(value, (int, float)):
+            optional = name in ("gradient_clip", "ema_decay")
+            if not isinstance(value, int | float) and not (optional and value is None):
                 raise ValueError(f"{name} is {value!r}; expected a number.")
         if not 0 < self.learning_rate < float("inf"):
             raise ValueError(
@@ -115,7 +116,11 @@ class Recipe:
             raise ValueError(
                 f"momentum and nesterov are settings of 'sgd'; the optimizer is {self.optimizer!r}."
             )
-        Compose(self.augment)  # refuses what is no transform
+        if not isinstance(self.augment, tuple | list):
+            raise ValueError(f"augment is {self.augment!r}; expected a tuple of transforms.")
+        object.__setattr__(self, "augment", tuple(self.augment))
+        Compose(self.augment)  # refuses CutMix and MixUp
+        self.to_dict()  # refuses what a checkpoint can't hold
         if self.mix is not None and not isinstance(self.mix, CutMix | MixUp):
             raise ValueError(f"mix is {self.mix!r}; expected CutMix(...), MixUp(...) or None.")
         if self.nesterov and not self.momentum:
@@ -187,11 +192,15 @@ def resolve_precision(precision: str, device: torch.device) -> str:
     everywhere else.
 
     Raises:
-        ValueError: fp16 anywhere but on a CUDA device.
+        ValueError: a precision that the device does not train in.
     """
     if precision == "fp16" and device.type != "cuda":
         raise ValueError(
             f"precision 'fp16' needs a CUDA device, this is {device.type!r}; use 'auto'."
+        )
+    if precision == "bf16" and device.type not in ("cpu", "cuda"):
+        raise ValueError(
+            f"precision 'bf16' needs a CPU or CUDA device, this is {device.type!r}; use 'auto'."
         )
     if precision != "auto":
         return precision

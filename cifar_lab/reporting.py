@@ -36,6 +36,8 @@ def results_table(results: Mapping[str, Sequence[Result]]) -> str:
         raise ValueError(
             f"These results are on {' and '.join(datasets)}; a table compares runs on one dataset."
         )
+    if any(len({str(run.recipe) for run in group}) > 1 for group in results.values()):
+        raise ValueError("An experiment's results have different recipes; their mean says nothing.")
     # The course's figures are on real images: beside the stand-in's they would only mislead.
     with_reference = datasets != ["synthetic"]
     columns = ["experiment", "parameters", "MACs", "train loss", "test accuracy %"]
@@ -111,21 +113,20 @@ def findings(results: Sequence[Result]) -> str:
 
     Raises:
         ValueError: fewer than three results (a baseline and at least two iterations), or results
-            that differ in dataset, epochs or seed.
+            that differ in dataset, recipe, precision or seed.
     """
     if len(results) < 3:
         raise ValueError(
             f"{len(results)} results; findings need a baseline and at least two iterations."
         )
-    settings = {(run.dataset, run.recipe.epochs, run.seed) for run in results}
-    if len(settings) > 1:
+    if len({(run.dataset, str(run.recipe), run.precision, run.seed) for run in results}) > 1:
         raise ValueError(
-            "These results differ in dataset, epochs or seed; findings compare networks, with all "
-            "else the same."
+            "These results differ in dataset, recipe, precision or seed; findings compare "
+            "networks, with all else the same."
         )
     baseline, *iterations = results
     best = max(results, key=lambda result: result.test_accuracy)
-    smallest = min(iterations, key=lambda result: result.parameters)
+    smallest = min(results, key=lambda result: result.parameters)
     better = [run for run in iterations if run.test_accuracy > baseline.test_accuracy]
     smaller = [run for run in better if run.parameters < baseline.parameters]
     dataset = DATASET_TITLES.get(baseline.dataset, baseline.dataset)
@@ -148,10 +149,10 @@ def findings(results: Sequence[Result]) -> str:
         f"({_times(smallest.parameters, baseline.parameters)}, against {baseline.title}) and "
         f"{smallest.test_accuracy:.2f} %.",
     ]
-    costlier = [run for run in better if run.macs > baseline.macs]
+    costlier = [run for run in smaller if run.macs > baseline.macs]
     if costlier:
         lines.append(
-            f"- Fewer parameters are not less work: {len(costlier)} of the better networks compute "
+            f"- Fewer parameters are not less work: {len(costlier)} of these compute "
             f"more an image than {baseline.title}, since a shared weight is used at every place; "
             f"the most is {max(run.macs for run in costlier):,} multiply-accumulates against "
             f"{baseline.macs:,}."

@@ -7,7 +7,7 @@ import platform
 import sys
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -113,31 +113,33 @@ def load_result(folder: str | Path, *, with_model: bool = False) -> Result:
     return replace(result, model=model.eval())
 
 
-def find_results(out: str | Path, experiments: Mapping[str, str]) -> dict[str, list[Result]]:
+def find_results(
+    out: str | Path, experiments: Mapping[str, tuple[str, Recipe]]
+) -> dict[str, list[Result]]:
     """The saved results of each experiment, one a seed (the newest), in the order of the seeds.
 
     Args:
         out: the folder with the results.
-        experiments: the experiments' names, each with the dataset whose results are wanted.
+        experiments: the experiments' names, each with the dataset and the recipe that are wanted.
     """
     found: dict[str, list[Result]] = {}
-    for name, dataset in experiments.items():
+    for name, wanted in experiments.items():
         paths = sorted(Path(out, name).glob(f"*/{RESULT}"), key=lambda path: path.stat().st_mtime)
         results = [load_result(path.parent) for path in paths]
-        by_seed = {result.seed: result for result in results if result.dataset == dataset}
+        by_seed = {run.seed: run for run in results if (run.dataset, run.recipe) == wanted}
         if by_seed:
             found[name] = [by_seed[seed] for seed in sorted(by_seed)]
     return found
 
 
-def unfinished_folder(wanted: Path) -> Path | None:
-    """Of `wanted`, `wanted-2`, ... the one whose checkpoint is the newest; None without any."""
+def run_folders(wanted: Path) -> list[Path]:
+    """Of `wanted`, `wanted-2`, ... those that hold a checkpoint, the newest first."""
     checkpoints = [
         *wanted.parent.glob(f"{wanted.name}/{CHECKPOINT}"),
         *wanted.parent.glob(f"{wanted.name}-*/{CHECKPOINT}"),
     ]
-    newest = max(checkpoints, key=lambda path: path.stat().st_mtime, default=None)
-    return None if newest is None else newest.parent
+    checkpoints.sort(key=lambda path: path.stat().st_mtime, reverse=True)
+    return [path.parent for path in checkpoints]
 
 
 def new_folder(wanted: Path) -> Path:
@@ -173,8 +175,16 @@ def describe_environment(device: torch.device) -> dict[str, Any]:
         "threads": torch.get_num_threads(),
         "python": platform.python_version(),
         "torch": str(torch.__version__),  # with the build, such as +cu126
-        **{package: version(package) for package in packages},
+        **{package: installed_version(package) for package in packages},
     }
+
+
+def installed_version(package: str) -> str:
+    """The version of an installed package."""
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "not installed"
 
 
 def peak_memory_mib(device: torch.device) -> int | None:

@@ -11,8 +11,11 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from pathlib import Path
+from statistics import fmean
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -23,7 +26,7 @@ from cifar_lab.checkpoint import begin_or_resume, save_checkpoint
 from cifar_lab.data import ImageSet
 from cifar_lab.errors import TrainingDivergedError
 from cifar_lab.evaluation import test_accuracy
-from cifar_lab.guard import guarded, refuse_test_images
+from cifar_lab.guard import guarded, identity, refuse_test_images
 from cifar_lab.loading import (
     Batches,
     Loader,
@@ -39,7 +42,7 @@ from cifar_lab.schedule import learning_rate_at
 from cifar_lab.state import EpochRecord, TrainingState
 
 LossFunction = Callable[[Tensor, Tensor], Tensor]
-"""Logits (N, num_classes) and labels (N,) -> the batch's mean loss, a scalar."""
+"""Logits (N, num_classes) and labels, (N,) or soft -> the batch's mean loss, a scalar."""
 
 STEPS_BETWEEN_LOSS_CHECKS = (
     50  # reading a loss makes the host wait for the device, so not each step
@@ -62,7 +65,8 @@ def train_epoch(
 
     Args:
         model: trained in place, on the device where it is.
-        loader: gives (images, labels); images (N, C, H, W), float; labels (N,), int64.
+        loader: gives (images, labels); images (N, C, H, W), float32; labels (N,), int64, or soft
+            labels (N, num_classes), float32.
         optimizer: steps once a batch.
         loss_fn: logits and labels -> the batch's mean loss.
         precision: of the forward pass and the loss: "fp32", "bf16" or "fp16".
@@ -72,13 +76,15 @@ def train_epoch(
 
     Raises:
         TrainingDivergedError: the loss became NaN or infinite.
+        LeakedTestImagesError: the loader is known to hold test images.
         ValueError, TypeError: no batches, or batches that don't fit the model.
     """
+    refuse_test_images(loader, "training", look_through_loaders=False)
     device = device_of(model)
     scaler = scaler or torch.amp.GradScaler(device.type, enabled=precision == "fp16")
-    autocast = torch.autocast(
-        device.type, AUTOCAST_TYPES.get(precision), enabled=precision in AUTOCAST_TYPES
-    )
+    autocast: AbstractContextManager[Any] = nullcontext()
+    if precision != "fp32":
+        autocast = torch.autocast(device.type, AUTOCAST_TYPES[precision])
     losses: list[Tensor] = []
     model.train()
     for images, labels in batches_on(loader, device):
@@ -99,7 +105,7 @@ def train_epoch(
         if len(losses) % STEPS_BETWEEN_LOSS_CHECKS == 0:
             _check_finite(losses)
     _check_finite(losses)
-    return torch.stack(losses).double().mean().item()
+    return fmean(torch.stack(losses).tolist())
 
 
 def _check_finite(losses: list[Tensor]) -> None:
@@ -129,8 +135,9 @@ def fit(
 ) -> list[EpochRecord]:
     """Train a model by a recipe and return one record an epoch.
 
-    The run is a function of the model's weights, the recipe and the seed. PyTorch's global
-    generator, from which dropout draws, is seeded anew at the start of each epoch.
+    On one machine and number of threads the run is a function of the model's weights, the images,
+    the recipe and the seed. PyTorch's global generator, from which dropout draws, is seeded anew at
+    the start of each epoch.
 
     Args:
         model: trained in place, moved to the device; takes images (N, 3, H, W) in [0, 1].
@@ -143,7 +150,8 @@ def fit(
         device: None for the best there is.
         checkpoint: a file that holds, after each epoch, all that going on from there needs.
         resume: go on from the checkpoint; where there is none yet, start. On the CPU the resumed
-            run ends with the same weights, to the bit, as one that was never interrupted.
+            run ends with the same weights, to the bit, as one that was never interrupted, if
+            `train` is an ImageSet or a loader that draws from PyTorch's global generator alone.
         on_epoch: called after each epoch, for example to save the weights.
         progress: print an estimate of the time, a bar, and a line an epoch.
 
@@ -154,8 +162,13 @@ def fit(
         FileExistsError: a checkpoint is there, and neither resumed nor to be lost.
         TrainingDivergedError: the loss became NaN or infinite, in which epoch and step.
     """
-    # A loader's images are looked at as they come, in the first epoch.
+    # A loader's images are looked at as they come, in the first epoch from here.
     refuse_test_images(train, "training", look_through_loaders=False)
+    if (recipe.augment or recipe.mix) and not isinstance(train, ImageSet):
+        raise ValueError(
+            "The recipe's augment and mix work on an ImageSet; a loader brings batches of its own. "
+            "Give the ImageSet, or augment in the loader and leave them out of the recipe."
+        )
     if validation is not None:
         refuse_test_images(validation, "validation")
     elif recipe.keep_best or recipe.patience is not None:
@@ -182,7 +195,8 @@ def fit(
     step_seconds = measure_step(model, loader, train_on)
     state = TrainingState(model, recipe, precision)
     if checkpoint is not None:
-        begin_or_resume(checkpoint, state, seed, resume=resume)
+        run = {"seed": seed, "precision": precision, "images": identity(train)}
+        begin_or_resume(checkpoint, state, run, resume=resume)
     if progress and not state.finished:
         print(estimate(step_seconds, steps, recipe, len(state.history), device, precision))
 
@@ -190,6 +204,7 @@ def fit(
         state.update_average()
         state.set_learning_rate(learning_rate_at(recipe, len(state.history) + step / steps))
 
+    first_epoch = len(state.history)
     while not state.finished:
         epoch = len(state.history)
         torch.manual_seed(derive_seed(seed, epoch, "dropout"))
@@ -197,7 +212,7 @@ def fit(
         batches: Loader = loader
         if isinstance(loader, Batches):
             loader.epoch = epoch
-        elif epoch == 0:
+        elif epoch == first_epoch:
             batches = guarded(loader, "training")
         bar = tqdm(
             batches,
@@ -233,7 +248,7 @@ def fit(
         if progress:
             print(record)
         if checkpoint is not None:
-            save_checkpoint(checkpoint, state, seed)
+            save_checkpoint(checkpoint, state, run)
         if on_epoch is not None:
             on_epoch(record)
     state.leave_final_weights()

@@ -40,6 +40,8 @@ DEFAULT_PATIENCE = Patience()
 class SourceLeftError(Exception):
     """Why a source is left: the rest of a sentence that begins with its name."""
 
+    bytes_per_second: float | None = None  # of a source that is left for its speed alone
+
 
 def fetch(source: Source, spec: ArchiveSpec, part: Path, patience: Patience) -> None:
     """Complete `part` from this source and verify it.
@@ -128,7 +130,9 @@ def _chunks(response: HTTPResponse, patience: Patience) -> Iterator[bytes]:
         seconds = time.monotonic() - since
         if seconds >= patience.crawl_seconds:
             if received / seconds < patience.crawl_bytes_per_second:
-                raise SourceLeftError(f"sends only {received / seconds / 1000:.0f} kB/s")
+                crawling = SourceLeftError(f"sends only {received / seconds / 1000:.0f} kB/s")
+                crawling.bytes_per_second = received / seconds
+                raise crawling
             since, received = time.monotonic(), 0
 
 

@@ -395,6 +395,15 @@ def test_the_last_source_may_crawl(root, host):
     assert slow.ranges == [None]
 
 
+def test_the_fastest_crawling_source_is_preferred_to_one_known_to_be_slower(root, host):
+    slow, slower = host(crawling), host(fine)
+    throttled = replace(slower.source, usual_bytes_per_second=1)
+    obtain(SPEC, root, [slow.source, down(), throttled], HURRIED)
+    assert stands(root)
+    assert len(slow.ranges) == 2
+    assert slower.ranges == []
+
+
 def test_a_crawling_source_is_asked_again_when_the_others_fail(root, host):
     slow = host(crawling)
     obtain(SPEC, root, [slow.source, down()], HURRIED)

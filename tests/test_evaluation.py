@@ -193,3 +193,8 @@ def test_every_evaluation_is_counted_through_copies_too(test: ImageSet) -> None:
     predict(model, Batches(fresh.subset(torch.arange(5)), 2, device="cpu"))
     evaluate(model, fresh)
     assert fresh.uses.count == 3
+
+
+def test_evaluate_takes_test_images_only(train: ImageSet) -> None:
+    with pytest.raises(ValueError, match="evaluate is for test images"):
+        evaluate(linear(10), train)

@@ -10,14 +10,15 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor, nn
-from torch.utils.data import DataLoader, Subset, TensorDataset
+from torch.utils.data import DataLoader, Dataset, Subset, TensorDataset
 
 from cifar_lab import guard
 from cifar_lab.data import ImageSet, Role, load, to_unit_interval
 from cifar_lab.errors import LeakedTestImagesError
 from cifar_lab.guard import fingerprints, official_test_fingerprints, refuse_test_images
+from cifar_lab.loading import Batches
 from cifar_lab.recipe import Recipe
-from cifar_lab.training import fit
+from cifar_lab.training import fit, train_epoch
 
 
 @pytest.fixture
@@ -68,6 +69,37 @@ def test_test_images_as_validation_are_refused(
     for leak in (test, copied, as_loader(train, test)):
         with pytest.raises(LeakedTestImagesError, match="not for validation"):
             fit(model, train, recipe, validation=leak, device="cpu", progress=False)
+
+
+@pytest.mark.usefixtures("known")
+def test_a_test_image_behind_a_normalising_dataset_of_torchvision_is_recognised(
+    train: ImageSet, test: ImageSet, recipe: Recipe
+) -> None:
+    class LikeTorchvision(Dataset):
+        """Keeps the pixels in `data`, as torchvision's CIFAR does, and gives changed ones."""
+
+        def __init__(self, images: Tensor) -> None:
+            self.data = images.permute(0, 2, 3, 1).numpy()
+
+        def __len__(self) -> int:
+            return len(self.data)
+
+        def __getitem__(self, index: int) -> tuple[Tensor, int]:
+            return torch.from_numpy(self.data[index]).permute(2, 0, 1) / 255 - 0.5, 0
+
+    leaking = LikeTorchvision(torch.cat([train.images, test.images]))
+    model = nn.Sequential(nn.Flatten(), nn.Linear(3072, 10))
+    with pytest.raises(LeakedTestImagesError, match="30 of 80 images"):
+        fit(model, DataLoader(leaking, 8), recipe, device="cpu", progress=False)
+    allowed = Subset(leaking, range(len(train)))
+    fit(model, DataLoader(allowed, 8), recipe, device="cpu", progress=False)
+
+
+def test_an_epoch_on_test_images_is_refused(test: ImageSet) -> None:
+    model = nn.Sequential(nn.Flatten(), nn.Linear(3072, 10))
+    optimizer = torch.optim.SGD(model.parameters())
+    with pytest.raises(LeakedTestImagesError):
+        train_epoch(model, Batches(test, 8, device="cpu"), optimizer, nn.CrossEntropyLoss())
 
 
 @pytest.mark.usefixtures("known")

@@ -76,8 +76,8 @@ def test_batches_come_channels_last_with_the_same_values() -> None:
     [
         (IMAGES, TypeError, "A batch is a Tensor; expected a pair"),
         ((IMAGES, LABELS, LABELS), TypeError, "A batch is a tuple; expected a pair"),
-        (((IMAGES * 255).byte(), LABELS), TypeError, "torch.uint8; expected a float tensor"),
-        ((IMAGES.numpy(), LABELS), TypeError, "images are ndarray; expected a float tensor"),
+        (((IMAGES * 255).byte(), LABELS), TypeError, "torch.uint8; expected a float32 tensor"),
+        ((IMAGES.numpy(), LABELS), TypeError, "images are ndarray; expected a float32 tensor"),
         (
             (IMAGES[0], LABELS),
             ValueError,

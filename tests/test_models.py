@@ -132,3 +132,9 @@ def test_counting_macs_leaves_the_model_as_it_was(training: bool) -> None:
     count_macs(model)
     assert model.training is training
     assert all(torch.equal(before[name], tensor) for name, tensor in model.state_dict().items())
+
+
+def test_counting_the_macs_of_a_model_whose_layers_do_not_fit_says_so() -> None:
+    wrong = nn.Sequential(nn.Flatten(), nn.Linear(3000, 10))
+    with pytest.raises(ValueError, match=r"can't take images of shape \(1, 3, 32, 32\)"):
+        count_macs(wrong)

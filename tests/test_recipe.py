@@ -179,6 +179,8 @@ def test_a_recipe_comes_back_from_json() -> None:
         ({"schedule": "cosin"}, "Unknown schedule 'cosin'. Did you mean 'cosine'"),
         ({"schedule": "one-cycle"}, "has its own rise; expected warmup_epochs=0"),
         ({"schedule_per": "batch"}, "Unknown schedule_per 'batch'"),
+        ({"learning_rate": None}, "learning_rate is None; expected a number"),
+        ({"augment": RandomCrop()}, "augment is RandomCrop.*expected a tuple"),
         ({"learning_rate": "1e-3"}, "learning_rate is '1e-3'; expected a number"),
         ({"mix": RandomCrop()}, "mix is RandomCrop.*expected CutMix"),
     ],
@@ -188,6 +190,15 @@ def test_a_setting_of_the_full_recipe_that_makes_no_sense_is_refused(
 ) -> None:
     with pytest.raises(ValueError, match=message):
         replace(RICH, **fields)
+
+
+def test_a_list_of_transforms_is_as_good_as_a_tuple() -> None:
+    assert replace(RICH, augment=list(RICH.augment)) == RICH
+
+
+def test_a_transform_that_a_checkpoint_can_not_hold_is_refused_at_once() -> None:
+    with pytest.raises(TypeError, match="can't be described"):
+        replace(RICH, augment=(lambda images, generator: images,))
 
 
 def test_mixing_can_not_be_one_of_the_transforms() -> None:

@@ -109,7 +109,7 @@ def test_findings_tell_every_network_s_size_and_accuracy(make_result: MakeResult
     assert "1 of the 2 other networks beat MLP with fewer parameters" in text
     assert "most accurate is **Big**: 70.75 % with 900,000" in text
     assert "smallest is **Conv**: 40,000" in text
-    assert "1 of the better networks compute more" in text and "1,400,000" in text
+    assert "1 of these compute more" in text
     assert "CIFAR-10, 2 epochs each, seed 0" in text
 
 

@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,6 @@ import torch
 
 from cifar_lab.data import Data
 from cifar_lab.evaluation import test_accuracy
-from cifar_lab.experiments import run
 from cifar_lab.recipe import Recipe
 from cifar_lab.results import (
     Result,
@@ -20,6 +20,9 @@ from cifar_lab.results import (
     new_folder,
     peak_memory_mib,
 )
+from cifar_lab.runs import run
+
+WANTED = ("cifar10", Recipe(2, 16, "adam", 1e-3, precision="fp32"))  # as `make_result` makes them
 
 
 def fields_of(result: Result) -> dict[str, object]:
@@ -103,15 +106,16 @@ def test_the_newest_result_of_each_seed_is_found_in_the_order_of_seeds(
     save(make_result(40, seed=2), mlp / "seed-2", age=2)
     save(make_result(50, seed=2), mlp / "seed-2-2", age=1)
     save(make_result(60, seed=0, dataset="synthetic"), mlp / "seed-0-3", age=0)
+    save(make_result(70, seed=0, recipe=replace(WANTED[1], epochs=9)), mlp / "seed-0-4", age=0)
     (mlp / "seed-5").mkdir()  # a run that broke off
-    found = find_results(tmp_path, {"cifar10-convnet": "cifar10", "cifar10-mlp": "cifar10"})
+    found = find_results(tmp_path, dict.fromkeys(("cifar10-convnet", "cifar10-mlp"), WANTED))
     assert list(found) == ["cifar10-mlp"]
     accuracies = {result.seed: result.test_accuracy for result in found["cifar10-mlp"]}
     assert list(accuracies.items()) == [(0, 10), (2, 50), (10, 30)]
 
 
 def test_nothing_is_found_where_nothing_was_saved(tmp_path: Path) -> None:
-    assert find_results(tmp_path / "nowhere", {"cifar10-mlp": "cifar10"}) == {}
+    assert find_results(tmp_path / "nowhere", {"cifar10-mlp": WANTED}) == {}
 
 
 def test_a_new_folder_never_takes_a_used_name(tmp_path: Path) -> None:

@@ -12,13 +12,14 @@ from torch import nn
 from cifar_lab.errors import unknown_name
 from cifar_lab.models.convnet import ConvNet, SkeletonConvNet, TinyNet
 from cifar_lab.models.mlp import SimpleMLP
+from cifar_lab.models.normalize import Normalize
 from cifar_lab.models.resnet import (
     BottleneckResBlock,
     BottleneckResNet,
     resnet_small,
     resnet_wide,
 )
-from cifar_lab.models.separable import DSConvBlock, Normalize, SmallCIFARNet
+from cifar_lab.models.separable import DSConvBlock, SmallCIFARNet
 
 __all__ = [
     "MODELS",

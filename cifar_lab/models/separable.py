@@ -2,31 +2,10 @@
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor, nn
 
-CIFAR10_MEAN, CIFAR10_STD = (0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616)
-CIFAR100_MEAN, CIFAR100_STD = (0.5071, 0.4867, 0.4408), (0.2675, 0.2565, 0.2761)
-
-
-class Normalize(nn.Module):
-    """Subtract a mean and divide by a standard deviation per channel, without any parameter.
-
-    As the first layer of a model it makes training and test agree: whoever evaluates the model
-    hands it images in [0, 1] and needs to know nothing else.
-    """
-
-    mean: Tensor
-    std: Tensor
-
-    def __init__(self, mean: tuple[float, ...], std: tuple[float, ...]) -> None:
-        super().__init__()
-        self.register_buffer("mean", torch.tensor(mean).view(1, -1, 1, 1))
-        self.register_buffer("std", torch.tensor(std).view(1, -1, 1, 1))
-
-    def forward(self, images: Tensor) -> Tensor:
-        """Images (N, C, H, W) in [0, 1] -> the same shape, about zero mean and unit variance."""
-        return (images - self.mean) / self.std
+from cifar_lab.data import CIFAR100_MEAN, CIFAR100_STD
+from cifar_lab.models.normalize import Normalize
 
 
 class DSConvBlock(nn.Module):

@@ -31,9 +31,18 @@ def count_macs(model: nn.Module, image_shape: tuple[int, int, int] = (3, 32, 32)
     """Multiply-accumulate operations for one image's forward pass, in convolutions and linears.
 
     PyTorch's `FlopCounterMode` counts them; one multiply-accumulate is two of its FLOPs.
+
+    Raises:
+        ValueError: the model can't take an image of that shape.
     """
     reference = next(model.parameters(), torch.empty(0))
     images = torch.zeros(1, *image_shape, device=reference.device, dtype=reference.dtype)
     with evaluation_mode(model), torch.no_grad(), FlopCounterMode(display=False) as counter:
-        model(images)
+        try:
+            model(images)
+        except RuntimeError as error:
+            raise ValueError(
+                f"{type(model).__name__} can't take images of shape {tuple(images.shape)}: "
+                f"{error}. Do the sizes of its layers follow from one another?"
+            ) from error
     return counter.get_total_flops() // 2

@@ -1,0 +1,203 @@
+"""Running an experiment: train, measure on the test set, save, and go on where a run broke off."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+
+from cifar_lab.checkpoint import load_weights, save_weights, write_atomically
+from cifar_lab.data import Data, load, split
+from cifar_lab.evaluation import test_accuracy
+from cifar_lab.experiments import Experiment, find_experiment
+from cifar_lab.models.size import count_macs, count_parameters
+from cifar_lab.recipe import Recipe, resolve_precision
+from cifar_lab.reproducibility import as_device, seed_everything
+from cifar_lab.results import (
+    CHECKPOINT,
+    RESULT,
+    WEIGHTS,
+    Result,
+    describe_environment,
+    load_result,
+    new_folder,
+    peak_memory_mib,
+    run_folders,
+)
+from cifar_lab.training import fit
+
+
+def run(
+    experiment: str | Experiment,
+    *,
+    seed: int = 0,
+    data: Data | None = None,
+    recipe: Recipe | None = None,
+    out: str | Path | None = "runs",
+    resume: bool = False,
+    backup: str | Path | None = None,
+    device: torch.device | str | None = None,
+    progress: bool = True,
+) -> Result:
+    """Train an experiment's model and measure it on the test set.
+
+    Args:
+        experiment: its name, such as "cifar10-mlp", or an `Experiment` of your own.
+        seed: of the initial weights, the split, the order of the images, augmentation and dropout.
+        data: images already in memory, also of another dataset (the result says which); None
+            loads the experiment's own.
+        recipe: another recipe than the experiment's.
+        out: a folder for results; this one goes to a new folder `NAME/seed-SEED` in it (with a
+            number behind it where that is taken). A checkpoint is saved there after every epoch.
+            None saves nothing.
+        resume: go on with the newest run that broke off; where there is none, give the result of
+            the one that was finished; where there is none either, start.
+        backup: an existing folder (on Google Drive, say) that gets a copy of every file, and from
+            which `resume` takes the checkpoint where `out` has none.
+        device: None for the best there is.
+        progress: print what goes on.
+
+    Returns:
+        The result, with the trained model in eval mode as `result.model`.
+
+    Raises:
+        ValueError: an unknown experiment, a device or seed that can't be used, or a checkpoint
+            that is damaged or of another run.
+        FileNotFoundError: the folder for backups is not there.
+        TrainingDivergedError: the loss became NaN or infinite.
+    """
+    if isinstance(experiment, str):
+        experiment = find_experiment(experiment)
+    if out is None and (resume or backup):
+        raise ValueError("resume and backup need a folder for checkpoints; give out=...")
+    recipe = recipe or experiment.recipe
+    device = as_device(device)
+    environment = describe_environment(device)
+    data = data or load(experiment.dataset)
+    seed_everything(seed)
+    model = experiment.build_model(data.train.num_classes)
+    parameters, macs = count_parameters(model), count_macs(model)
+    if progress:
+        print(
+            f"{experiment.name} (seed {seed}) on {data.name}: {parameters:,} parameters, "
+            f"{macs:,} MACs"
+        )
+    folder = None
+    if out is not None:
+        folder = RunFolder.open(Path(out), experiment.name, seed, resume=resume, backup=backup)
+        result = folder.finished_result(data.name, recipe, seed) if resume else None
+        if result is not None:
+            load_weights(model, folder.path / WEIGHTS)
+            return replace(result, model=model.to(device).eval())
+    train, validation = data.train.to(device), None
+    if experiment.validation_fraction:
+        train, validation = split(train, experiment.validation_fraction, seed=seed)
+    test = data.test.to(device)
+    uses_before = test.uses.count
+    try:
+        history = fit(
+            model,
+            train,
+            recipe,
+            validation=validation,
+            test=test if validation is None else None,
+            seed=seed,
+            device=device,
+            checkpoint=None if folder is None else folder.path / CHECKPOINT,
+            resume=resume,
+            on_epoch=None if folder is None else lambda record: folder.back_up(CHECKPOINT),
+            progress=progress,
+        )
+    except BaseException:
+        if folder is not None:
+            folder.remove_if_empty()
+        raise
+    result = Result(
+        experiment=experiment.name,
+        title=experiment.title,
+        dataset=data.name,
+        model_name=experiment.model if isinstance(experiment.model, str) else None,
+        num_classes=data.train.num_classes,
+        recipe=recipe,
+        seed=seed,
+        parameters=parameters,
+        macs=macs,
+        history=history,
+        test_accuracy=test_accuracy(model, test),
+        test_uses=test.uses.count - uses_before,
+        seconds=sum(record.seconds for record in history),
+        precision=resolve_precision(recipe.precision, device),
+        peak_memory_mib=peak_memory_mib(device),
+        environment=environment,
+        model=model.eval(),
+        folder=None if folder is None else folder.path,
+    )
+    if folder is not None:
+        save_weights(model, folder.path / WEIGHTS)
+        result.save(folder.path / RESULT)
+        folder.back_up(WEIGHTS, RESULT)
+        if progress:
+            print(f"Saved {RESULT} and {WEIGHTS} in {folder.path}")
+    return result
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """Where a run keeps its files, and the folder with their copies, if any."""
+
+    path: Path
+    backup: Path | None
+
+    @classmethod
+    def open(
+        cls, out: Path, name: str, seed: int, *, resume: bool, backup: str | Path | None
+    ) -> RunFolder:
+        """A new folder; to resume, the newest that broke off, or else the newest finished one."""
+        place = Path(name, f"seed-{seed}")
+        copies = None
+        if backup is not None:
+            if not Path(backup).is_dir():
+                raise FileNotFoundError(
+                    f"There is no folder {backup} for backups. Make it, or mount the drive first."
+                )
+            copies = Path(backup, place)
+        if resume:
+            folders = run_folders(out / place)
+            unfinished = [folder for folder in folders if not (folder / RESULT).exists()]
+            if unfinished or folders:
+                return cls((unfinished or folders)[0], copies)
+        folder = new_folder(out / place)
+        if resume and copies is not None and (copies / CHECKPOINT).exists():
+            _copy(copies / CHECKPOINT, folder / CHECKPOINT)
+        return cls(folder, copies)
+
+    def finished_result(self, dataset: str, recipe: Recipe, seed: int) -> Result | None:
+        """The result in this folder, if it is of such a run."""
+        if not (self.path / RESULT).exists():
+            return None
+        result = load_result(self.path)
+        wanted = (dataset, recipe, seed)
+        return result if (result.dataset, result.recipe, result.seed) == wanted else None
+
+    def back_up(self, *names: str) -> None:
+        """Copy files to the backup; where that fails, say so and go on: the run matters more."""
+        if self.backup is None:
+            return
+        for name in names:
+            try:
+                _copy(self.path / name, self.backup / name)
+            except OSError as error:
+                print(f"Could not copy {name} to {self.backup}: {error}", file=sys.stderr)
+
+    def remove_if_empty(self) -> None:
+        """Leave nothing of a run that never began."""
+        if not any(self.path.iterdir()):
+            self.path.rmdir()
+
+
+def _copy(source: Path, target: Path) -> None:
+    with source.open("rb") as content:
+        write_atomically(target, lambda file: shutil.copyfileobj(content, file))
