@@ -58,10 +58,8 @@ def identity(data: ImageSet | Loader) -> str:
     """A short text that differs for other images, or another order of them; "" for a loader."""
     if not isinstance(data, ImageSet):
         return ""
-    if data.images.shape[1:] == IMAGE_SHAPE:
-        numbers = fingerprints(data.images).cpu().numpy()
-    else:
-        numbers = data.images.cpu().numpy()
+    images = data.images.cpu()
+    numbers = (fingerprints(images) if images.shape[1:] == IMAGE_SHAPE else images).numpy()
     return f"{len(data)} of {data.dataset}, {hashlib.sha256(numbers.tobytes()).hexdigest()[:16]}"
 
 
