@@ -63,10 +63,20 @@ def identity(data: ImageSet | Loader) -> str:
     return f"{len(data)} of {data.dataset}, {hashlib.sha256(numbers.tobytes()).hexdigest()[:16]}"
 
 
+def refuse_test_role(data: ImageSet | Loader, purpose: str) -> None:
+    """Raise where an image set among the data, or behind a loader, is of the test role.
+
+    Raises:
+        LeakedTestImagesError: with what to use in its place.
+    """
+    if any(source.role is Role.TEST for source in sources_of(data)):
+        raise _leak("These are test images", purpose)
+
+
 def refuse_test_images(
     data: ImageSet | Loader, purpose: str, *, look_through_loaders: bool = True
 ) -> None:
-    """Raise where the data is, or holds, test images.
+    """Raise where the data is, or holds, test images, by their role or by their pixels.
 
     Args:
         data: an image set, or a loader.
@@ -76,14 +86,14 @@ def refuse_test_images(
     Raises:
         LeakedTestImagesError: with how many there are, and what to use in their place.
     """
-    for source in sources_of(data):
-        if source.role is Role.TEST:
-            raise _leak("These are test images", purpose)
-        if isinstance(data, ImageSet):
+    refuse_test_role(data, purpose)
+    if isinstance(data, ImageSet | Batches):
+        for source in sources_of(data):
             refuse_official_test_images(source.images, purpose)
+        return
     for pixels in _pixels_of(data):
         refuse_official_test_images(torch.from_numpy(pixels).permute(0, 3, 1, 2), purpose)
-    if look_through_loaders and not isinstance(data, ImageSet | Batches):
+    if look_through_loaders:
         for _ in guarded(data, purpose):
             pass
 

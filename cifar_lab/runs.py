@@ -87,8 +87,9 @@ def run(
         )
     folder = None
     if out is not None:
-        folder = RunFolder.open(Path(out), experiment.name, seed, resume=resume, backup=backup)
-        result = folder.finished_result(data.name, recipe, seed) if resume else None
+        wanted = (data.name, recipe, seed)
+        folder = RunFolder.open(Path(out), experiment.name, wanted, resume=resume, backup=backup)
+        result = folder.result()
         if result is not None:
             load_weights(model, folder.path / WEIGHTS)
             return replace(result, model=model.to(device).eval())
@@ -153,10 +154,24 @@ class RunFolder:
 
     @classmethod
     def open(
-        cls, out: Path, name: str, seed: int, *, resume: bool, backup: str | Path | None
+        cls,
+        out: Path,
+        name: str,
+        wanted: tuple[str, Recipe, int],
+        *,
+        resume: bool,
+        backup: str | Path | None,
     ) -> RunFolder:
-        """A new folder; to resume, the newest that broke off, or else the newest finished one."""
-        place = Path(name, f"seed-{seed}")
+        """A new folder; to resume, the newest run that broke off, or else the finished one.
+
+        Args:
+            out: the folder of all results.
+            name: the experiment's.
+            wanted: the run's dataset, recipe and seed, which a finished run must have as well.
+            resume: look for an earlier run.
+            backup: the folder of all backups.
+        """
+        place = Path(name, f"seed-{wanted[2]}")
         copies = None
         if backup is not None:
             if not Path(backup).is_dir():
@@ -165,22 +180,24 @@ class RunFolder:
                 )
             copies = Path(backup, place)
         if resume:
-            folders = run_folders(out / place)
-            unfinished = [folder for folder in folders if not (folder / RESULT).exists()]
-            if unfinished or folders:
-                return cls((unfinished or folders)[0], copies)
+            earlier = [cls(path, copies) for path in run_folders(out / place)]
+            unfinished = [run for run in earlier if run.result() is None]
+            finished = [run for run in earlier if run.is_of(wanted)]
+            for run in unfinished[:1] or finished[:1]:
+                return run
         folder = new_folder(out / place)
         if resume and copies is not None and (copies / CHECKPOINT).exists():
             _copy(copies / CHECKPOINT, folder / CHECKPOINT)
         return cls(folder, copies)
 
-    def finished_result(self, dataset: str, recipe: Recipe, seed: int) -> Result | None:
-        """The result in this folder, if it is of such a run."""
-        if not (self.path / RESULT).exists():
-            return None
-        result = load_result(self.path)
-        wanted = (dataset, recipe, seed)
-        return result if (result.dataset, result.recipe, result.seed) == wanted else None
+    def result(self) -> Result | None:
+        """The result of a finished run; None where it has not finished."""
+        return load_result(self.path) if (self.path / RESULT).exists() else None
+
+    def is_of(self, wanted: tuple[str, Recipe, int]) -> bool:
+        """Whether this is a finished run on that dataset, by that recipe and seed."""
+        result = self.result()
+        return result is not None and (result.dataset, result.recipe, result.seed) == wanted
 
     def back_up(self, *names: str) -> None:
         """Copy files to the backup; where that fails, say so and go on: the run matters more."""

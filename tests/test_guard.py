@@ -50,8 +50,12 @@ def as_batches(train: ImageSet, test: ImageSet) -> Any:
     return list(as_loader(train, test))
 
 
+def as_our_batches(train: ImageSet, test: ImageSet) -> Any:
+    return Batches(as_image_set(train, test), 8, device="cpu")
+
+
 @pytest.mark.usefixtures("known")
-@pytest.mark.parametrize("wrap", [as_image_set, as_loader, as_subset, as_batches])
+@pytest.mark.parametrize("wrap", [as_image_set, as_loader, as_subset, as_batches, as_our_batches])
 def test_a_test_image_among_training_images_stops_the_training(
     wrap: Callable[[ImageSet, ImageSet], Any], train: ImageSet, test: ImageSet, recipe: Recipe
 ) -> None:

@@ -224,16 +224,28 @@ def test_resuming_a_finished_run_gives_its_result_and_uses_no_test_image(
     assert all(torch.equal(tensor, expected[k]) for k, tensor in again.model.state_dict().items())
 
 
-def test_a_run_on_other_images_or_by_another_recipe_is_not_resumed(
+def test_a_run_that_broke_off_is_not_resumed_on_other_images_or_by_another_recipe(
+    data: Data, own: Experiment, tmp_path: Path
+) -> None:
+    own = replace(own, validation_fraction=0.2, recipe=replace(own.recipe, epochs=4))
+    (tmp_path / "drive").mkdir()
+    stop_in_epoch_3(own, data, tmp_path, tmp_path / "drive")
+    options = {"out": tmp_path, "device": "cpu", "progress": False, "resume": True}
+    other = replace(data, train=data.train.subset(torch.arange(45)))
+    with pytest.raises(ValueError, match="of another run: images is '36 of synthetic"):
+        run(own, data=other, **options)
+    with pytest.raises(ValueError, match="of another run: epochs is 5 here, 4 there"):
+        run(own, data=data, recipe=replace(own.recipe, epochs=5), **options)
+
+
+def test_resuming_by_another_recipe_than_a_finished_run_s_starts_anew(
     data: Data, own: Experiment, tmp_path: Path
 ) -> None:
     quiet_run(own, data, tmp_path)
     options = {"out": tmp_path, "device": "cpu", "progress": False, "resume": True}
-    other = replace(data, name="other", train=data.train.subset(torch.arange(40)))
-    with pytest.raises(ValueError, match="of another run: images is '40 of synthetic"):
-        run(own, data=other, **options)
-    with pytest.raises(ValueError, match="of another run: epochs is 5 here, 2 there"):
-        run(own, data=data, recipe=replace(own.recipe, epochs=5), **options)
+    longer = run(own, data=data, recipe=replace(own.recipe, epochs=3), **options)
+    assert longer.folder == tmp_path / "own" / "seed-0-2"
+    assert len(longer.history) == 3
 
 
 def test_a_backup_needs_a_folder_that_is_there(data: Data, own: Experiment, tmp_path: Path) -> None:
