@@ -143,6 +143,10 @@ def test_runs_alone_in_an_empty_folder_of_an_environment_without_the_package(pat
             (site / entry.name).symlink_to(entry)
     probe = [python, "-c", "import cifar_lab"]
     assert subprocess.run(probe, cwd=tmp_path, capture_output=True).returncode != 0
+    source = tmp_path / "source"  # a copy, since building leaves files where it builds
+    shutil.copytree(CHECKOUT / "cifar_lab", source / "cifar_lab")
+    for name in ("pyproject.toml", "README.md"):
+        shutil.copy(CHECKOUT / name, source)
     before = {entry.name for entry in site.iterdir()}
     alone = tmp_path / "alone"
     alone.mkdir()
@@ -151,7 +155,7 @@ def test_runs_alone_in_an_empty_folder_of_an_environment_without_the_package(pat
         [python, "-c", EXECUTE, path.name],
         cwd=alone,
         check=True,
-        env={**os.environ, "CIFAR_LAB_SOURCE": str(CHECKOUT)},
+        env={**os.environ, "CIFAR_LAB_SOURCE": str(source)},
     )
     installed = {entry.name for entry in site.iterdir()} - before
     assert {name.split("-")[0] for name in installed} == {"cifar_lab"}, "it installed more"
