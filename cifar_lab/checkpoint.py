@@ -41,6 +41,12 @@ def write_atomically(path: str | Path, write: Callable[[IO[bytes]], object]) -> 
         raise
 
 
+def copy_atomically(source: Path, target: Path) -> None:
+    """Copy a file so that `target` is the old content or the whole copy."""
+    with source.open("rb") as content:
+        write_atomically(target, lambda file: shutil.copyfileobj(content, file))
+
+
 def save_weights(model: nn.Module, path: str | Path) -> None:
     """Save the model's `state_dict` (parameters and buffers), on the CPU, atomically."""
     weights = {name: tensor.cpu() for name, tensor in model.state_dict().items()}
@@ -88,8 +94,7 @@ def save_checkpoint(path: str | Path, state: TrainingState, run: Mapping[str, An
         "state": state.state_dict(),
     }
     if path.exists():
-        with path.open("rb") as last:
-            write_atomically(_previous(path), lambda file: shutil.copyfileobj(last, file))
+        copy_atomically(path, _previous(path))
     write_atomically(path, lambda file: torch.save(content, file))
 
 

@@ -13,7 +13,7 @@ from cifar_lab.data import DATASETS
 from cifar_lab.download import missing_files
 from cifar_lab.errors import CorruptedDataError
 from cifar_lab.recipe import resolve_precision
-from cifar_lab.reproducibility import best_device
+from cifar_lab.reproducibility import best_device, device_name
 from cifar_lab.results import installed_version
 from cifar_lab.sources import spec_for
 
@@ -23,14 +23,14 @@ PACKAGES = ("cifar-lab", "torch", "torchvision", "numpy", "matplotlib", "nbconve
 def examine(root: Path) -> str:
     """A report on this machine and on the datasets under `root`, a line a fact."""
     device = best_device()
-    name = torch.cuda.get_device_name(device) if device.type == "cuda" else platform.machine()
+    precision = resolve_precision("auto", device)
     place = root.absolute()
     while not place.exists():
         place = place.parent
     facts = {
         "python": f"{platform.python_version()} on {platform.platform()}",
         **{package: installed_version(package) for package in PACKAGES},
-        "device": f"{device.type} ({name}), trains in {resolve_precision('auto', device)}",
+        "device": f"{device.type} ({device_name(device)}), trains in {precision}",
         "cores": f"{os.cpu_count()}, torch uses {torch.get_num_threads()} threads",
         "disk": f"{shutil.disk_usage(place).free / 1e9:.1f} GB free at {place}",
         **{name: _state(name, root) for name in DATASETS},

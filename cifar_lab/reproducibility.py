@@ -7,6 +7,7 @@ depend on what was drawn before it.
 from __future__ import annotations
 
 import hashlib
+import platform
 import random
 
 import numpy as np
@@ -72,3 +73,8 @@ def as_device(device: torch.device | str | None) -> torch.device:
             f"Leave it out to use the best one, {best_device().type!r}."
         ) from error
     return chosen
+
+
+def device_name(device: torch.device) -> str:
+    """The GPU's name, or the processor's architecture."""
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else platform.machine()

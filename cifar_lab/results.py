@@ -17,6 +17,7 @@ from torch import nn
 from cifar_lab.checkpoint import load_weights, write_atomically
 from cifar_lab.models import build_model
 from cifar_lab.recipe import Recipe
+from cifar_lab.reproducibility import device_name
 from cifar_lab.state import EpochRecord
 
 # What a run leaves in its folder.
@@ -167,11 +168,10 @@ def new_folder(wanted: Path) -> Path:
 
 def describe_environment(device: torch.device) -> dict[str, Any]:
     """Versions, device and threads: what another machine must match to find the same figures."""
-    name = torch.cuda.get_device_name(device) if device.type == "cuda" else platform.machine()
     packages = ("cifar-lab", "torchvision", "numpy")
     return {
         "device": device.type,
-        "device_name": name,
+        "device_name": device_name(device),
         "threads": torch.get_num_threads(),
         "python": platform.python_version(),
         "torch": str(torch.__version__),  # with the build, such as +cu126

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import shutil
 import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
 
-from cifar_lab.checkpoint import load_weights, save_weights, write_atomically
+from cifar_lab.checkpoint import copy_atomically, load_weights, save_weights
 from cifar_lab.data import Data, load, split
 from cifar_lab.evaluation import test_accuracy
 from cifar_lab.experiments import Experiment, find_experiment
@@ -187,7 +186,7 @@ class RunFolder:
                 return run
         folder = new_folder(out / place)
         if resume and copies is not None and (copies / CHECKPOINT).exists():
-            _copy(copies / CHECKPOINT, folder / CHECKPOINT)
+            copy_atomically(copies / CHECKPOINT, folder / CHECKPOINT)
         return cls(folder, copies)
 
     def result(self) -> Result | None:
@@ -205,7 +204,7 @@ class RunFolder:
             return
         for name in names:
             try:
-                _copy(self.path / name, self.backup / name)
+                copy_atomically(self.path / name, self.backup / name)
             except OSError as error:
                 print(f"Could not copy {name} to {self.backup}: {error}", file=sys.stderr)
 
@@ -213,8 +212,3 @@ class RunFolder:
         """Leave nothing of a run that never began."""
         if not any(self.path.iterdir()):
             self.path.rmdir()
-
-
-def _copy(source: Path, target: Path) -> None:
-    with source.open("rb") as content:
-        write_atomically(target, lambda file: shutil.copyfileobj(content, file))
