@@ -34,6 +34,7 @@ class Batches:
         seed: the run's seed.
         transform: a random change of a whole batch of images, drawn per image.
         mix: CutMix or MixUp; the labels then come out soft, float32, N x classes.
+        channels_last: the images' layout in memory; otherwise contiguous.
         device: where the images are kept and the batches come out; None for the best there is.
 
     Raises:
@@ -49,6 +50,7 @@ class Batches:
         seed: int = 0,
         transform: Transform | None = None,
         mix: CutMix | MixUp | None = None,
+        channels_last: bool = True,
         device: torch.device | str | None = None,
     ) -> None:
         check_seed(seed)
@@ -63,6 +65,7 @@ class Batches:
         self.seed = seed
         self.transform = transform
         self.mix = mix
+        self.memory_format = torch.channels_last if channels_last else torch.contiguous_format
         self.epoch = 0
 
     def __len__(self) -> int:
@@ -78,7 +81,7 @@ class Batches:
                 images = self.transform(images, draws)
             if self.mix is not None:
                 images, labels = self.mix(images, labels, draws)
-            yield images, labels
+            yield images.contiguous(memory_format=self.memory_format), labels
 
     def _order(self, epoch: int) -> Tensor:
         """This epoch's order, drawn on the CPU so that it is the same for every device."""
@@ -123,7 +126,7 @@ def num_classes_of(data: Any) -> int | None:
 
 
 def batches_on(loader: Loader, device: torch.device) -> Iterator[tuple[Tensor, Tensor]]:
-    """A loader's batches, checked, on the device, the images channels-last.
+    """A loader's batches, checked, on the device, in the memory layout in which they come.
 
     Raises:
         TypeError, ValueError: a batch is not float32 images (N, C, H, W) with int64 labels (N,), or
@@ -135,7 +138,7 @@ def batches_on(loader: Loader, device: torch.device) -> Iterator[tuple[Tensor, T
         images, labels = _checked(batch)
         empty = False
         yield (
-            images.to(device, non_blocking=True, memory_format=torch.channels_last),
+            images.to(device, non_blocking=True),
             labels.to(device, non_blocking=True),
         )
     if empty:

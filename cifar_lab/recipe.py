@@ -56,6 +56,8 @@ class Recipe:
         precision: of the forward and backward pass: "fp32", "bf16", "fp16" (with a gradient scaler;
             CUDA only), or "auto", which takes the fastest that the device has in hardware.
             Weights and optimizer state are float32 always, and so is evaluation.
+        channels_last: keep the weights, and an image set's batches, channels-last in memory, which
+            convolutions are faster with; the values are the same but for rounding.
 
     Raises:
         ValueError: a field has a value that can't be trained with.
@@ -78,7 +80,8 @@ class Recipe:
     patience: int | None = None
     augment: tuple[Transform, ...] = ()
     mix: CutMix | MixUp | None = None
-    precision: str = "auto"
+    precision: str = "fp32"
+    channels_last: bool = False
 
     def __post_init__(self) -> None:
         for name in ("epochs", "batch_size"):
@@ -118,6 +121,8 @@ class Recipe:
             )
         if not isinstance(self.augment, tuple | list):
             raise ValueError(f"augment is {self.augment!r}; expected a tuple of transforms.")
+        if not isinstance(self.channels_last, bool):
+            raise ValueError(f"channels_last is {self.channels_last!r}; expected True or False.")
         object.__setattr__(self, "augment", tuple(self.augment))
         Compose(self.augment)  # refuses CutMix and MixUp
         self.to_dict()  # refuses what a checkpoint can't hold
@@ -132,6 +137,20 @@ class Recipe:
             )
         if self.warmup_epochs and self.schedule == "one-cycle":
             raise ValueError("a one-cycle schedule has its own rise; expected warmup_epochs=0.")
+
+    def with_epochs(self, epochs: int) -> Recipe:
+        """The same recipe over another number of epochs, its warm-up in proportion.
+
+        A warm-up of several epochs keeps at least two where there is room: one alone, per epoch,
+        would begin at the full learning rate.
+
+        Raises:
+            ValueError: not a whole number of epochs, at least 1.
+        """
+        _check_whole("epochs", epochs, at_least=1)
+        share = round(self.warmup_epochs * epochs / self.epochs)
+        warmup = min(epochs - 1, max(share, min(2, self.warmup_epochs)))
+        return dataclasses.replace(self, epochs=epochs, warmup_epochs=warmup)
 
     def to_dict(self) -> dict[str, Any]:
         """The recipe as data that JSON can hold; `from_dict` builds an equal one."""

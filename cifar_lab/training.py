@@ -35,6 +35,7 @@ from cifar_lab.loading import (
     check_logits,
     device_of,
 )
+from cifar_lab.models.size import architecture_digest
 from cifar_lab.preflight import count_steps, estimate, measure_step
 from cifar_lab.recipe import Recipe, build_optimizer, resolve_precision
 from cifar_lab.reproducibility import as_device, check_seed, derive_seed
@@ -176,7 +177,9 @@ def fit(
     check_seed(seed)
     device = as_device(device)
     precision = resolve_precision(recipe.precision, device)
-    model.to(device).to(memory_format=torch.channels_last)
+    model.to(device)
+    if recipe.channels_last:
+        model.to(memory_format=torch.channels_last)
     loader = as_loader(
         train,
         recipe.batch_size,
@@ -185,6 +188,7 @@ def fit(
         seed=seed,
         transform=Compose(recipe.augment) if recipe.augment else None,
         mix=recipe.mix,
+        channels_last=recipe.channels_last,
     )
     steps = count_steps(loader, recipe)
     loss_fn = nn.CrossEntropyLoss(label_smoothing=recipe.label_smoothing)
@@ -195,7 +199,12 @@ def fit(
     step_seconds = measure_step(model, loader, train_on)
     state = TrainingState(model, recipe, precision)
     if checkpoint is not None:
-        run = {"seed": seed, "precision": precision, "images": identity(train)}
+        run = {
+            "seed": seed,
+            "precision": precision,
+            "images": identity(train),
+            "model": architecture_digest(model),
+        }
         begin_or_resume(checkpoint, state, run, resume=resume)
     if progress and not state.finished:
         print(estimate(step_seconds, steps, recipe, len(state.history), device, precision))

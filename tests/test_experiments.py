@@ -47,7 +47,18 @@ def test_assignment_b_s_recipe_is_the_course_s() -> None:
         "ColorJitter",
         "RandomErasing",
     ]
-    assert EXPERIMENTS["cifar100-smallcifarnet"].validation_fraction == 0.1
     tiny = EXPERIMENTS["cifar100-tinynet"].recipe
     assert (tiny.epochs, tiny.batch_size, tiny.optimizer) == (10, 32, "sgd")
     assert (tiny.learning_rate, tiny.momentum) == (1e-3, 0)
+
+
+@pytest.mark.parametrize("name", GROUPS["assignment-b"])
+def test_assignment_b_keeps_the_test_set_out_of_training(name: str) -> None:
+    """With validation images the test set is not even watched."""
+    assert EXPERIMENTS[name].validation_fraction == 0.1
+
+
+@pytest.mark.parametrize("name", EXPERIMENTS)
+def test_every_experiment_uses_what_the_hardware_is_fast_at(name: str) -> None:
+    recipe = EXPERIMENTS[name].recipe
+    assert recipe.precision == "auto" and recipe.channels_last

@@ -65,9 +65,11 @@ def test_what_can_not_be_read_every_epoch_is_refused(loader: Any) -> None:
         as_loader(loader, 8, CPU)
 
 
-def test_batches_come_channels_last_with_the_same_values() -> None:
-    ((images, labels),) = batches_on([(IMAGES, LABELS)], CPU)
-    assert images.is_contiguous(memory_format=torch.channels_last)
+@pytest.mark.parametrize("layout", [torch.channels_last, torch.contiguous_format])
+def test_a_loader_s_batches_keep_their_layout_and_values(layout: torch.memory_format) -> None:
+    given = IMAGES.contiguous(memory_format=layout)
+    ((images, labels),) = batches_on([(given, LABELS)], CPU)
+    assert images.is_contiguous(memory_format=layout)
     assert torch.equal(images, IMAGES) and torch.equal(labels, LABELS)
 
 

@@ -36,6 +36,8 @@ SGD = Recipe(epochs=1, batch_size=8, optimizer="sgd", learning_rate=0.1)
         ("label_smoothing", 1.0),
         ("label_smoothing", -0.1),
         ("precision", "fp8"),
+        ("channels_last", "yes"),
+        ("channels_last", 1),
     ],
 )
 def test_a_value_that_can_not_be_trained_with_is_named(field: str, value: Any) -> None:
@@ -204,3 +206,48 @@ def test_a_transform_that_a_checkpoint_can_not_hold_is_refused_at_once() -> None
 def test_mixing_can_not_be_one_of_the_transforms() -> None:
     with pytest.raises(TypeError, match="CutMix and MixUp take labels too"):
         replace(RICH, augment=(CutMix(num_classes=10),))
+
+
+@pytest.mark.parametrize(
+    ("epochs", "warmup"), [(50, 5), (100, 10), (20, 2), (8, 2), (4, 2), (2, 1), (1, 0)]
+)
+def test_a_shorter_or_longer_run_warms_up_in_proportion(epochs: int, warmup: int) -> None:
+    recipe = replace(SGD, epochs=50, warmup_epochs=5, schedule="cosine")
+    other = recipe.with_epochs(epochs)
+    assert other == replace(recipe, epochs=epochs, warmup_epochs=warmup)
+
+
+def test_without_warm_up_only_the_epochs_change() -> None:
+    assert SGD.with_epochs(7) == replace(SGD, epochs=7)
+
+
+def test_a_short_warm_up_leaves_an_epoch_after_it() -> None:
+    recipe = replace(SGD, epochs=5, warmup_epochs=4)
+    assert recipe.with_epochs(2) == replace(SGD, epochs=2, warmup_epochs=1)
+
+
+@pytest.mark.parametrize("epochs", [0, -1, 2.5, "3", True])
+def test_another_number_of_epochs_must_be_one(epochs: Any) -> None:
+    with pytest.raises(ValueError, match=f"epochs is {epochs!r}"):
+        replace(SGD, epochs=50, warmup_epochs=5).with_epochs(epochs)
+
+
+def test_everything_that_changes_the_training_is_off_unless_asked_for() -> None:
+    plain = SGD.to_dict()
+    off = {
+        "momentum": 0,
+        "nesterov": False,
+        "weight_decay": 0,
+        "schedule": "constant",
+        "warmup_epochs": 0,
+        "label_smoothing": 0,
+        "gradient_clip": None,
+        "ema_decay": None,
+        "keep_best": False,
+        "patience": None,
+        "augment": [],
+        "mix": None,
+        "precision": "fp32",
+        "channels_last": False,
+    }
+    assert {name: plain[name] for name in off} == off

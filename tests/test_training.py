@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Subset
 
-from cifar_lab.augment import CutMix, MixUp, RandomErasing, RandomHorizontalFlip
+from cifar_lab.augment import CutMix, MixUp, RandomCrop, RandomErasing, RandomHorizontalFlip
 from cifar_lab.checkpoint import load_weights, save_weights
 from cifar_lab.data import ImageSet, to_unit_interval
 from cifar_lab.errors import TrainingDivergedError
@@ -105,17 +105,61 @@ def test_fit_is_train_epoch_over_shuffled_epochs(train: ImageSet, recipe: Recipe
     history = quietly(fitted, train, recipe, seed=7)
     fit(printed, train, recipe, seed=7, device="cpu", progress=True)
 
-    by_hand.to(memory_format=torch.channels_last)
     optimizer = build_optimizer(recipe, by_hand)
     losses = []
     for epoch in range(recipe.epochs):
-        batches = Batches(train, recipe.batch_size, shuffle=True, seed=7, device="cpu")
+        batches = Batches(
+            train, recipe.batch_size, shuffle=True, seed=7, channels_last=False, device="cpu"
+        )
         batches.epoch = epoch
         torch.manual_seed(derive_seed(7, epoch, "dropout"))
         losses.append(train_epoch(by_hand, batches, optimizer, nn.CrossEntropyLoss()))
     assert_same_weights(fitted, by_hand)
     assert_same_weights(printed, by_hand)
     assert [record.train_loss for record in history] == losses
+
+
+class SeesLayouts(nn.Module):
+    """Notes whether images and weights come channels-last."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(
+            nn.Conv2d(3, 4, kernel_size=3), nn.Flatten(), nn.Linear(4 * 30 * 30, 10)
+        )
+        self.seen: set[tuple[bool, bool]] = set()
+
+    def forward(self, images: Tensor) -> Tensor:
+        layout = torch.channels_last
+        weight = next(self.parameters())
+        if self.training:
+            self.seen.add(
+                (
+                    images.is_contiguous(memory_format=layout),
+                    weight.is_contiguous(memory_format=layout),
+                )
+            )
+        return self.layers(images)
+
+
+@pytest.mark.parametrize("channels_last", [True, False])
+@pytest.mark.parametrize("augment", [(), (RandomCrop(padding=4),)])
+def test_images_and_weights_have_the_layout_that_the_recipe_asks_for(
+    train: ImageSet, recipe: Recipe, channels_last: bool, augment: tuple[RandomCrop, ...]
+) -> None:
+    model = SeesLayouts()
+    quietly(model, train, replace(recipe, channels_last=channels_last, augment=augment))
+    assert model.seen == {(channels_last, channels_last)}
+
+
+def test_channels_last_changes_rounding_alone(train: ImageSet, recipe: Recipe) -> None:
+    losses = []
+    for channels_last in (True, False):
+        history = quietly(
+            small_model(), train, replace(recipe, channels_last=channels_last), seed=3
+        )
+        losses.append([record.train_loss for record in history])
+    assert losses[0] == pytest.approx(losses[1], rel=1e-4)
 
 
 def test_the_seed_alone_decides_the_weights(train: ImageSet, recipe: Recipe) -> None:
