@@ -12,6 +12,7 @@ from typing import IO, Any
 import torch
 from torch import nn
 
+from cifar_lab.recipe import Recipe
 from cifar_lab.state import TrainingState
 
 CHECKPOINT_FORMAT = "cifar-lab checkpoint 1"
@@ -130,8 +131,8 @@ def begin_or_resume(
     ]
     if differences:
         raise ValueError(
-            f"{path} is of another run: {'; '.join(differences)}. Resume with the same recipe, "
-            "seed, images and precision, or give another file."
+            f"{path} is of another run: {'; '.join(differences)}. Resume with the same model, "
+            "recipe, seed, images and precision, or give another file."
         )
     try:
         state.load_state_dict(content["state"])
@@ -140,6 +141,18 @@ def begin_or_resume(
             f"{path} does not fit this {type(state.model).__name__}: {error} "
             "Resume with the model that the run began with."
         ) from error
+
+
+def is_of_recipe(path: str | Path, recipe: Recipe) -> bool:
+    """Whether going on from the checkpoint makes sense by that recipe.
+
+    True for a file that can't be read as well: `begin_or_resume` says what is wrong with it.
+    """
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+        return bool(content["recipe"] == recipe.to_dict())
+    except Exception:  # a damaged file makes torch.load raise almost anything
+        return True
 
 
 def _previous(path: Path) -> Path:

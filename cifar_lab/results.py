@@ -45,6 +45,8 @@ class Result:
         precision: that "auto" came to: "fp32", "bf16" or "fp16".
         peak_memory_mib: of the process so far (CPU) or of the device's allocations (CUDA).
         environment: versions, device and threads.
+        architecture: differs for another model under the same name; "" in results of before there
+            was such a mark.
         model: the trained model, in eval mode; None where it has not been loaded.
         folder: where the result and the weights are saved, if anywhere.
     """
@@ -65,6 +67,7 @@ class Result:
     precision: str
     peak_memory_mib: int | None
     environment: dict[str, Any]
+    architecture: str = ""
     model: nn.Module | None = field(default=None, repr=False)
     folder: Path | None = None
 

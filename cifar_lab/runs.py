@@ -8,11 +8,11 @@ from pathlib import Path
 
 import torch
 
-from cifar_lab.checkpoint import copy_atomically, load_weights, save_weights
+from cifar_lab.checkpoint import copy_atomically, is_of_recipe, load_weights, save_weights
 from cifar_lab.data import Data, load, split
 from cifar_lab.evaluation import test_accuracy
 from cifar_lab.experiments import Experiment, find_experiment
-from cifar_lab.models.size import count_macs, count_parameters
+from cifar_lab.models.size import architecture_digest, count_macs, count_parameters
 from cifar_lab.recipe import Recipe, resolve_precision
 from cifar_lab.reproducibility import as_device, seed_everything
 from cifar_lab.results import (
@@ -79,6 +79,7 @@ def run(
     seed_everything(seed)
     model = experiment.build_model(data.train.num_classes)
     parameters, macs = count_parameters(model), count_macs(model)
+    architecture = architecture_digest(model)
     if progress:
         print(
             f"{experiment.name} (seed {seed}) on {data.name}: {parameters:,} parameters, "
@@ -86,11 +87,13 @@ def run(
         )
     folder = None
     if out is not None:
-        wanted = (data.name, recipe, seed)
-        folder = RunFolder.open(Path(out), experiment.name, wanted, resume=resume, backup=backup)
+        wanted = Wanted(data.name, recipe, seed, architecture)
+        place = Path(experiment.name, f"seed-{seed}")
+        folder = RunFolder.open(Path(out), place, wanted, resume=resume, backup=backup)
         result = folder.result()
         if result is not None:
             load_weights(model, folder.path / WEIGHTS)
+            folder.remove_if_empty()
             return replace(result, model=model.to(device).eval())
     train, validation = data.train.to(device), None
     if experiment.validation_fraction:
@@ -132,6 +135,7 @@ def run(
         precision=resolve_precision(recipe.precision, device),
         peak_memory_mib=peak_memory_mib(device),
         environment=environment,
+        architecture=architecture,
         model=model.eval(),
         folder=None if folder is None else folder.path,
     )
@@ -153,50 +157,40 @@ class RunFolder:
 
     @classmethod
     def open(
-        cls,
-        out: Path,
-        name: str,
-        wanted: tuple[str, Recipe, int],
-        *,
-        resume: bool,
-        backup: str | Path | None,
+        cls, out: Path, place: Path, wanted: Wanted, *, resume: bool, backup: str | Path | None
     ) -> RunFolder:
         """A new folder; to resume, the newest run that broke off, or else the finished one.
 
+        Runs by another recipe, on another dataset or of another model are left as they are, here
+        and among the backups.
+
         Args:
             out: the folder of all results.
-            name: the experiment's.
-            wanted: the run's dataset, recipe and seed, which a finished run must have as well.
+            place: the run's own folder in it, where that is not taken.
+            wanted: what a run must be of to be gone on with, or to be given as it is.
             resume: look for an earlier run.
             backup: the folder of all backups.
         """
-        place = Path(name, f"seed-{wanted[2]}")
-        copies = None
+        if backup is not None and not Path(backup).is_dir():
+            raise FileNotFoundError(
+                f"There is no folder {backup} for backups. Make it, or mount the drive first."
+            )
+        here = wanted.found_in(out / place) if resume else []
+        copies: list[Path] = []
         if backup is not None:
-            if not Path(backup).is_dir():
-                raise FileNotFoundError(
-                    f"There is no folder {backup} for backups. Make it, or mount the drive first."
-                )
-            copies = Path(backup, place)
-        if resume:
-            earlier = [cls(path, copies) for path in run_folders(out / place)]
-            unfinished = [run for run in earlier if run.result() is None]
-            finished = [run for run in earlier if run.is_of(wanted)]
-            for run in unfinished[:1] or finished[:1]:
-                return run
+            copies = wanted.found_in(Path(backup, place)) if resume else []
+            copies = copies or [new_folder(Path(backup, place))]
+        copy = copies[0] if copies else None
+        if here:
+            return cls(here[0], copy)
         folder = new_folder(out / place)
-        if resume and copies is not None and (copies / CHECKPOINT).exists():
-            copy_atomically(copies / CHECKPOINT, folder / CHECKPOINT)
-        return cls(folder, copies)
+        if copy is not None and (copy / CHECKPOINT).exists():
+            copy_atomically(copy / CHECKPOINT, folder / CHECKPOINT)
+        return cls(folder, copy)
 
     def result(self) -> Result | None:
         """The result of a finished run; None where it has not finished."""
         return load_result(self.path) if (self.path / RESULT).exists() else None
-
-    def is_of(self, wanted: tuple[str, Recipe, int]) -> bool:
-        """Whether this is a finished run on that dataset, by that recipe and seed."""
-        result = self.result()
-        return result is not None and (result.dataset, result.recipe, result.seed) == wanted
 
     def back_up(self, *names: str) -> None:
         """Copy files to the backup; where that fails, say so and go on: the run matters more."""
@@ -210,5 +204,39 @@ class RunFolder:
 
     def remove_if_empty(self) -> None:
         """Leave nothing of a run that never began."""
-        if not any(self.path.iterdir()):
-            self.path.rmdir()
+        for folder in (self.path, self.backup):
+            if folder is not None and folder.is_dir() and not any(folder.iterdir()):
+                folder.rmdir()
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What makes two runs the same, but for where one of them stopped."""
+
+    dataset: str
+    recipe: Recipe
+    seed: int
+    architecture: str
+
+    def found_in(self, place: Path) -> list[Path]:
+        """Folders of such runs: those that broke off, then the finished ones; the newest first."""
+        folders = run_folders(place)
+        unfinished = [
+            folder
+            for folder in folders
+            if not (folder / RESULT).exists() and is_of_recipe(folder / CHECKPOINT, self.recipe)
+        ]
+        finished = [
+            folder
+            for folder in folders
+            if (folder / RESULT).exists() and self.is_met_by(load_result(folder))
+        ]
+        return unfinished + finished
+
+    def is_met_by(self, result: Result) -> bool:
+        """Whether a finished run is what is wanted."""
+        return (result.dataset, result.recipe, result.seed) == (
+            self.dataset,
+            self.recipe,
+            self.seed,
+        ) and result.architecture in ("", self.architecture)

@@ -18,8 +18,9 @@ import pytest
 import torch
 from torch import nn
 
-from cifar_lab.data import ImageSet
+from cifar_lab.data import ImageSet, Role, load, split
 from cifar_lab.evaluation import test_accuracy
+from cifar_lab.experiments import EXPERIMENTS
 from cifar_lab.recipe import Recipe
 from cifar_lab.training import fit
 
@@ -118,7 +119,7 @@ def test_a_checkpoint_that_is_not_resumed_is_not_overwritten(
     [
         ({"recipe": replace(RECIPE, learning_rate=1e-4)}, "learning_rate is 0.0001 here, 0.003"),
         ({"seed": 5}, "seed is 5 here, 0 there"),
-        ({"model": nn.Sequential(nn.Flatten(), nn.Linear(3072, 10))}, "does not fit this Seq"),
+        ({"model": nn.Sequential(nn.Flatten(), nn.Linear(3072, 10))}, "Resume with the same model"),
     ],
 )
 def test_a_checkpoint_of_another_run_is_refused(
@@ -176,41 +177,85 @@ def test_a_run_killed_at_twenty_random_moments_ends_with_the_same_weights(
 ) -> None:
     """SIGKILL, wherever it strikes: while training, evaluating or writing the checkpoint."""
 
-    def start(checkpoint: Path) -> subprocess.Popen[str]:
-        command = [sys.executable, __file__, str(checkpoint)]
-        environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-        return subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment)
+    kills = kill_again_and_again(tmp_path, "small", times=20, longest_life=0.12)
+    assert kills >= 10, "the run is over too soon to be killed often"
 
-    expected = start(tmp_path / "whole.pt").communicate()[0].splitlines()[-1]
-    draw = random.Random(0)
-    path, kills = tmp_path / "killed.pt", 0
-    while kills < 20:
-        process = start(path)
+
+@pytest.mark.real_data
+@pytest.mark.timeout(1200)
+def test_assignment_b_on_real_images_ends_with_the_same_weights_after_kills(
+    real_root: Path, tmp_path: Path
+) -> None:
+    kills = kill_again_and_again(tmp_path, str(real_root), times=4)
+    assert kills >= 2, "the run is over too soon to be killed often"
+
+
+def kill_again_and_again(
+    folder: Path, kind: str, times: int, longest_life: float | None = None
+) -> int:
+    """Run once whole; then kill the same run `times` times, resume it and compare the weights.
+
+    Args:
+        folder: for the checkpoints.
+        kind: of run, see `run_in_child`.
+        times: to kill it.
+        longest_life: seconds; None for two epochs of the whole run's four.
+
+    Returns:
+        How often it was killed before it had finished.
+    """
+
+    def start(checkpoint: Path) -> subprocess.Popen[str]:
+        command = [sys.executable, __file__, str(checkpoint), kind]
+        environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment)
         assert process.stdout is not None
         assert process.stdout.readline() == "training\n"
-        time.sleep(draw.uniform(0, 0.12))
+        return process
+
+    def end(process: subprocess.Popen[str]) -> str:
+        return process.communicate()[0].splitlines()[-1]
+
+    whole = start(folder / "whole.pt")
+    started = time.perf_counter()
+    expected = end(whole)
+    longest_life = longest_life or (time.perf_counter() - started) / 2
+    draw = random.Random(0)
+    path, kills, saved = folder / "killed.pt", 0, 0
+    while kills < times:
+        process = start(path)
+        time.sleep(draw.uniform(0, longest_life))
         process.send_signal(signal.SIGKILL)
         if process.wait() != -signal.SIGKILL:
             break  # it was faster and has finished
+        assert process.stdout is not None
         process.stdout.close()
         kills += 1
-    assert kills >= 10, "the run is over too soon to be killed often"
-    assert start(path).communicate()[0].splitlines()[-1] == expected
+        saved += path.exists()
+    assert saved, "nothing was ever resumed"
+    assert end(start(path)) == expected
+    return kills
 
 
-def run_in_child(checkpoint: str) -> None:
+def run_in_child(checkpoint: str, kind: str) -> None:
+    """Train the small model on drawn images, or assignment B's on the CIFAR-100 files in `kind`."""
     from conftest import synthetic_set
 
-    from cifar_lab.data import Role
-
-    images = synthetic_set(Role.TRAIN, 64, seed=0)
-    model = small_model()
+    if kind == "small":
+        train = validation = synthetic_set(Role.TRAIN, 64, seed=0)
+        model, recipe = small_model(), replace(RECIPE, epochs=150)
+    else:
+        experiment = EXPERIMENTS["cifar100-smallcifarnet"]
+        images = load("cifar100", kind).train.subset(torch.arange(2000))
+        train, validation = split(images, experiment.validation_fraction, seed=42)
+        torch.manual_seed(42)
+        model, recipe = experiment.build_model(100), experiment.recipe.with_epochs(4)
     print("training", flush=True)
     fit(
         model,
-        images,
-        replace(RECIPE, epochs=150),
-        validation=images,
+        train,
+        recipe,
+        validation=validation,
         device="cpu",
         checkpoint=checkpoint,
         resume=True,
@@ -286,4 +331,4 @@ def test_gradients_are_clipped_to_the_given_norm(train: ImageSet) -> None:
 
 
 if __name__ == "__main__":
-    run_in_child(sys.argv[1])
+    run_in_child(*sys.argv[1:])

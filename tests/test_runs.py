@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -76,6 +77,7 @@ def stop_in_epoch_3(own: Experiment, data: Data, out: Path, backup: Path) -> Non
                 raise KeyboardInterrupt
             return super().forward(images)
 
+    Stopping.__name__ = OwnNet.__name__  # to a run, it is the same network
     with pytest.raises(KeyboardInterrupt):
         run(
             replace(own, model=Stopping),
@@ -234,8 +236,43 @@ def test_a_run_that_broke_off_is_not_resumed_on_other_images_or_by_another_recip
     other = replace(data, train=data.train.subset(torch.arange(45)))
     with pytest.raises(ValueError, match="of another run: images is '36 of synthetic"):
         run(own, data=other, **options)
-    with pytest.raises(ValueError, match="of another run: epochs is 5 here, 4 there"):
-        run(own, data=data, recipe=replace(own.recipe, epochs=5), **options)
+
+
+def test_a_run_that_broke_off_does_not_stand_in_the_way_of_another_recipe(
+    data: Data, own: Experiment, tmp_path: Path
+) -> None:
+    own = replace(own, validation_fraction=0.2, recipe=replace(own.recipe, epochs=4))
+    drive = tmp_path / "drive"
+    drive.mkdir()
+    stop_in_epoch_3(own, data, tmp_path, drive)
+    checkpoint = (tmp_path / "own" / "seed-0" / "checkpoint.pt").read_bytes()
+    copy = (drive / "own" / "seed-0" / "checkpoint.pt").read_bytes()
+    options = {"device": "cpu", "progress": False, "resume": True, "backup": drive}
+    shorter = run(own, data=data, recipe=replace(own.recipe, epochs=1), out=tmp_path, **options)
+    assert shorter.folder == tmp_path / "own" / "seed-0-2" and len(shorter.history) == 1
+    # Neither the run that broke off nor its backup was touched, and both can be gone on with.
+    assert (tmp_path / "own" / "seed-0" / "checkpoint.pt").read_bytes() == checkpoint
+    assert (drive / "own" / "seed-0" / "checkpoint.pt").read_bytes() == copy
+    assert (drive / "own" / "seed-0-2" / "result.json").exists()
+    anew = run(own, data=data, out=tmp_path / "anew", **options)
+    here = run(own, data=data, out=tmp_path, **options)
+    assert len(anew.history) == len(here.history) == 4
+    assert anew.history[:2] == here.history[:2], "both went on from the second epoch"
+
+
+def test_a_finished_run_of_another_network_is_not_given_for_this_one(
+    data: Data, own: Experiment, tmp_path: Path
+) -> None:
+    options = {"out": tmp_path, "device": "cpu", "progress": False, "resume": True}
+    first = run(replace(own, model=partial(network, 0.1)), data=data, **options)
+    again = run(replace(own, model=partial(network, 0.1)), data=data, **options)
+    other = run(replace(own, model=partial(network, 0.2)), data=data, **options)
+    assert again.folder == first.folder and other.folder != first.folder
+
+
+def network(dropout: float) -> nn.Module:
+    """Of the same tensors, whatever its dropout."""
+    return nn.Sequential(nn.AvgPool2d(8), nn.Flatten(), nn.Dropout(dropout), nn.Linear(48, 10))
 
 
 def test_resuming_by_another_recipe_than_a_finished_run_s_starts_anew(

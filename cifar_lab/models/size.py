@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -25,6 +26,11 @@ def evaluation_mode(model: nn.Module) -> Iterator[None]:
 def count_parameters(model: nn.Module) -> int:
     """Numbers in all the model's parameters, frozen ones too; a shared one counts once."""
     return sum(parameter.numel() for parameter in model.parameters())
+
+
+def architecture_digest(model: nn.Module) -> str:
+    """A short text that differs where the model's printed layers do; weights don't matter."""
+    return hashlib.sha256(repr(model).encode()).hexdigest()[:16]
 
 
 def count_macs(model: nn.Module, image_shape: tuple[int, int, int] = (3, 32, 32)) -> int:
