@@ -10,7 +10,19 @@ The modules, in the order in which data flows through them: `data`, `models`, `e
 """
 
 from cifar_lab.checkpoint import load_weights, save_weights
-from cifar_lab.data import Data, ImageSet, Role, load, load_or_stand_in, split, to_unit_interval
+from cifar_lab.data import (
+    CIFAR10_MEAN,
+    CIFAR10_STD,
+    CIFAR100_MEAN,
+    CIFAR100_STD,
+    Data,
+    ImageSet,
+    Role,
+    load,
+    load_or_stand_in,
+    split,
+    to_unit_interval,
+)
 from cifar_lab.errors import (
     CorruptedDataError,
     DatasetUnavailableError,
@@ -48,10 +60,16 @@ from cifar_lab.reproducibility import best_device, seed_everything
 from cifar_lab.results import Result, find_results, load_result
 from cifar_lab.runs import run
 from cifar_lab.state import EpochRecord
+from cifar_lab.superclasses import CIFAR100_SUPERCLASSES, superclass_confusion
 from cifar_lab.training import fit, train_epoch
 
 __all__ = [
     "ASSIGNMENT_A_RECIPE",
+    "CIFAR10_MEAN",
+    "CIFAR10_STD",
+    "CIFAR100_MEAN",
+    "CIFAR100_STD",
+    "CIFAR100_SUPERCLASSES",
     "EXPERIMENTS",
     "GROUPS",
     "MODELS",
@@ -98,6 +116,7 @@ __all__ = [
     "save_weights",
     "seed_everything",
     "split",
+    "superclass_confusion",
     "test_accuracy",
     "to_unit_interval",
     "train_epoch",

@@ -11,7 +11,6 @@ import ast
 import os
 import sys
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +19,7 @@ from cifar_lab.doctor import examine
 from cifar_lab.errors import CorruptedDataError, DatasetUnavailableError, TrainingDivergedError
 from cifar_lab.experiments import EXPERIMENTS, GROUPS, find_experiments
 from cifar_lab.notebook import run_notebook
-from cifar_lab.reporting import results_table
+from cifar_lab.reporting import results_table, uses_of_test_set
 from cifar_lab.results import find_results
 from cifar_lab.runs import run
 
@@ -185,7 +184,7 @@ def _run(options: argparse.Namespace) -> None:
             dataset = options.dataset or experiment.dataset
             recipe = experiment.recipe
             if options.epochs is not None:
-                recipe = replace(recipe, epochs=options.epochs)
+                recipe = recipe.with_epochs(options.epochs)
             if options.skip_finished:
                 finished = find_results(out, {name: (dataset, recipe)}).get(name, [])
                 if any(result.seed == seed for result in finished):
@@ -211,7 +210,8 @@ def _table(options: argparse.Namespace) -> None:
         name: (options.dataset or EXPERIMENTS[name].dataset, EXPERIMENTS[name].recipe)
         for name in names
     }
-    print(results_table(find_results(options.out or RUNS, wanted)))
+    results = find_results(options.out or RUNS, wanted)
+    print(results_table(results), uses_of_test_set(results), sep="\n\n")
 
 
 def _notebook(options: argparse.Namespace) -> None:

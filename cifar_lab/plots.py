@@ -5,17 +5,37 @@ Each function returns a matplotlib figure and shows nothing; a notebook shows wh
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Protocol
 
 import numpy as np
 import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from cifar_lab.data import ImageSet
+from cifar_lab.data import ImageSet, Transform, to_unit_interval
+from cifar_lab.recipe import Recipe
 from cifar_lab.results import Result
+from cifar_lab.schedule import learning_rate_at
+from cifar_lab.state import EpochRecord
 
 PERCENT = "test accuracy (%)"
+
+
+class Curve(Protocol):
+    """What has a learning curve: a `Result`, or a `Trial` of an ablation."""
+
+    @property
+    def title(self) -> str:
+        """What the legend calls it."""
+
+    @property
+    def dataset(self) -> str:
+        """Where its figures come from."""
+
+    @property
+    def history(self) -> list[EpochRecord]:
+        """One record an epoch."""
 
 
 def plot_images(image_set: ImageSet, per_class: int = 8, max_classes: int = 20) -> Figure:
@@ -31,6 +51,79 @@ def plot_images(image_set: ImageSet, per_class: int = 8, max_classes: int = 20) 
             axes.imshow(_pixels(image_set.images[index]))
         row[0].text(-4, 16, names[label], ha="right", va="center")
     figure.subplots_adjust(left=0.2, right=1, top=1, bottom=0, wspace=0.05, hspace=0.05)
+    return figure
+
+
+def plot_augmented(
+    images: Tensor, transforms: Mapping[str, Transform], *, seed: int = 0, draws: int = 4
+) -> Figure:
+    """Images as they are, and behind each what every transform makes of it, draw by draw.
+
+    Args:
+        images: uint8, (N, 3, H, W): a row each.
+        transforms: by the title of their columns.
+        seed: of the draws.
+        draws: columns for each transform.
+    """
+    pixels = to_unit_interval(images).cpu()
+    generator = torch.Generator().manual_seed(seed)
+    columns = [("as it is", pixels)]
+    for title, transform in transforms.items():
+        columns += [
+            (title if draw == 0 else "", transform(pixels, generator)) for draw in range(draws)
+        ]
+    figure = Figure(figsize=(0.75 * len(columns), 0.75 * len(images) + 0.4))
+    grid = figure.subplots(len(images), len(columns), squeeze=False)
+    for column, (title, changed) in enumerate(columns):
+        grid[0][column].set_title(title, size=8, loc="left")
+        for row, image in enumerate(changed):
+            grid[row][column].imshow(image.permute(1, 2, 0).numpy())
+            grid[row][column].axis("off")
+    figure.subplots_adjust(left=0, right=1, top=1 - 0.35 / figure.get_figheight(), bottom=0)
+    figure.subplots_adjust(wspace=0.05, hspace=0.05)
+    return figure
+
+
+def plot_class_balance(sets: Mapping[str, ImageSet]) -> Figure:
+    """How many images each class has, a panel a set."""
+    figure = Figure(figsize=(10, 2.6), layout="constrained")
+    for axes, (title, images) in zip(
+        figure.subplots(1, len(sets), squeeze=False)[0], sets.items(), strict=True
+    ):
+        counts = images.labels.bincount(minlength=images.num_classes).cpu()
+        axes.bar(range(len(counts)), counts.tolist(), width=1.0)
+        axes.set(
+            xlabel="class", ylabel="images", title=f"{title}: {counts.min()} to {counts.max()}"
+        )
+    return figure
+
+
+def plot_learning_rate(recipe: Recipe, steps_per_epoch: int) -> Figure:
+    """The learning rate at each step of a run."""
+    figure = Figure(figsize=(6.5, 3), layout="constrained")
+    axes = figure.subplots()
+    positions = [step / steps_per_epoch for step in range(recipe.epochs * steps_per_epoch)]
+    axes.plot(positions, [learning_rate_at(recipe, position) for position in positions])
+    axes.set(xlabel="epochs done", ylabel="learning rate", ylim=(0, None))
+    axes.grid(alpha=0.3)
+    return figure
+
+
+def plot_class_accuracies(confusion: Tensor, class_names: Sequence[str]) -> Figure:
+    """Each class's accuracy in percent, the best first."""
+    accuracies = 100 * confusion.diag().double() / confusion.sum(dim=1).clamp(min=1)
+    order = accuracies.argsort(descending=True, stable=True).tolist()
+    figure = Figure(figsize=(max(4.0, 0.15 * len(order)), 3.4), layout="constrained")
+    axes = figure.subplots()
+    axes.bar(range(len(order)), accuracies[order].tolist())
+    axes.set_xticks(range(len(order)), [class_names[label] for label in order])
+    axes.tick_params(axis="x", labelrotation=90, labelsize=7)
+    axes.set(ylabel="accuracy (%)", ylim=(0, 100), xlim=(-1, len(order)))
+    axes.axhline(
+        float(accuracies.mean()), color="black", linestyle=":", label="mean of the classes"
+    )
+    axes.legend(fontsize=8)
+    axes.grid(alpha=0.3, axis="y")
     return figure
 
 
@@ -62,7 +155,7 @@ def plot_predictions(image_set: ImageSet, logits: Tensor, indices: Sequence[int]
     return figure
 
 
-def plot_learning_curves(results: Sequence[Result]) -> Figure:
+def plot_learning_curves(results: Sequence[Curve]) -> Figure:
     """Training loss and accuracy (validation's where there is one) by epoch, a line a result."""
     figure = Figure(figsize=(10, 3.8), layout="constrained")
     loss_axes, accuracy_axes = figure.subplots(1, 2)
@@ -170,6 +263,6 @@ def _pixels(image: Tensor) -> np.ndarray:
     return image.permute(1, 2, 0).cpu().numpy()
 
 
-def _dataset_title(results: Sequence[Result]) -> str:
+def _dataset_title(results: Sequence[Curve]) -> str:
     datasets = sorted({result.dataset for result in results})
     return "SYNTHETIC stand-in, not CIFAR" if "synthetic" in datasets else ""

@@ -64,6 +64,34 @@ def results_table(results: Mapping[str, Sequence[Result]]) -> str:
     )
 
 
+def uses_of_test_set(results: Mapping[str, Sequence[Result]]) -> str:
+    """How often the runs evaluated on the test set, which is there to be used once."""
+    counts = sorted({run.test_uses for group in results.values() for run in group})
+    often = f"{counts[0]}" if len(counts) == 1 else f"between {counts[0]} and {counts[-1]}"
+    times = "time" if counts == [1] else "times"
+    return f"The test set was evaluated on {often} {times} in each run."
+
+
+def history_table(result: Result, every: int = 5) -> str:
+    """A Markdown table of the first epoch, every few, the best on validation and the last."""
+    history = result.history
+    best = max(history, key=lambda record: record.validation_accuracy or 0.0)
+    lines = [
+        "| epoch | train loss | validation accuracy % | seconds |",
+        "|---|---|---|---|",
+    ]
+    for record in history:
+        if record.epoch % every and record not in (history[0], best, history[-1]):
+            continue
+        accuracy = record.validation_accuracy
+        shown = "" if accuracy is None else f"{accuracy:.2f}"
+        note = " (best)" if record is best and accuracy is not None else ""
+        lines.append(
+            f"| {record.epoch} | {record.train_loss:.4f} | {shown}{note} | {record.seconds:.1f} |"
+        )
+    return "\n".join(lines)
+
+
 def mean_and_spread(values: Sequence[float]) -> str:
     """The mean, and behind "±" the sample's standard deviation where there are two values."""
     if len(values) == 1:

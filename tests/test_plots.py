@@ -8,9 +8,11 @@ import pytest
 import torch
 from matplotlib.figure import Figure
 from PIL import Image
+from torch import Tensor
 
 from cifar_lab import plots
 from cifar_lab.data import ImageSet
+from cifar_lab.recipe import Recipe
 from cifar_lab.results import Result
 from cifar_lab.training import EpochRecord
 
@@ -148,4 +150,54 @@ def test_shifts_have_a_line_a_network() -> None:
     assert [line.get_ydata().tolist() for line in axes.lines] == list(accuracies.values())
     assert all(line.get_xdata().tolist() == [0, 2, 4] for line in axes.lines)
     assert [text.get_text() for text in axes.get_legend().get_texts()] == list(accuracies)
+    assert_drawable(figure)
+
+
+def test_augmented_images_stand_beside_the_ones_they_come_from(train: ImageSet) -> None:
+    def darken(images: Tensor, generator: torch.Generator) -> Tensor:
+        return images * torch.rand(len(images), 1, 1, 1, generator=generator)
+
+    def leave(images: Tensor, generator: torch.Generator) -> Tensor:
+        return images
+
+    images = train.images[:3]
+    figure = plots.plot_augmented(images, {"darker": darken, "same": leave}, seed=1, draws=2)
+    assert [axes.get_title(loc="left") for axes in figure.axes[:5]] == [
+        "as it is", "darker", "", "same", "",
+    ]  # fmt: skip
+    pictures = np.stack(shown(figure)).reshape(3, 5, 32, 32, 3)
+    pixels = images.permute(0, 2, 3, 1).numpy() / 255
+    for same in (0, 3, 4):
+        np.testing.assert_allclose(pictures[:, same], pixels, atol=1e-6)
+    factors = pictures[:, 1:3].sum(axis=(2, 3, 4)) / pixels.sum(axis=(1, 2, 3))[:, None]
+    assert len(np.unique(factors.round(6))) == 6, "every image and every draw has its own"
+    assert_drawable(figure)
+
+
+def test_the_class_balance_has_a_bar_a_class(train: ImageSet) -> None:
+    few = train.subset(torch.nonzero(train.labels != 3).flatten()[:20])
+    figure = plots.plot_class_balance({"all": train, "few": few})
+    heights = [[bar.get_height() for bar in axes.patches] for axes in figure.axes]
+    for images, bars in zip((train, few), heights, strict=True):
+        assert bars == [int((images.labels == label).sum()) for label in range(10)]
+    assert figure.axes[0].get_title() == "all: 5 to 5" and heights[1][3] == 0
+    assert_drawable(figure)
+
+
+def test_the_learning_rate_is_drawn_step_by_step() -> None:
+    recipe = Recipe(4, 8, "sgd", 0.2, schedule="cosine", warmup_epochs=2, schedule_per="epoch")
+    (axes,) = plots.plot_learning_rate(recipe, steps_per_epoch=3).axes
+    (line,) = axes.lines
+    np.testing.assert_allclose(line.get_xdata(), np.arange(12) / 3)
+    # By hand: warm-up to 0.1 and 0.2; then half a cosine over two epochs: 0.2, 0.1.
+    np.testing.assert_allclose(line.get_ydata(), np.repeat([0.1, 0.2, 0.2, 0.1], 3))
+
+
+def test_class_accuracies_go_from_the_best_to_the_worst() -> None:
+    confusion = torch.tensor([[1, 3, 0], [0, 4, 0], [1, 1, 2]])  # 25 %, 100 %, 50 %
+    figure = plots.plot_class_accuracies(confusion, ["ant", "bee", "cow"])
+    (axes,) = figure.axes
+    assert [bar.get_height() for bar in axes.patches] == [100, 50, 25]
+    assert [label.get_text() for label in axes.get_xticklabels()] == ["bee", "cow", "ant"]
+    assert axes.lines[0].get_ydata()[0] == pytest.approx(175 / 3)
     assert_drawable(figure)

@@ -11,12 +11,15 @@ from cifar_lab.models import SimpleMLP
 from cifar_lab.models.size import count_parameters
 from cifar_lab.reporting import (
     findings,
+    history_table,
     iteration_sentence,
     mean_and_spread,
     results_table,
     source_code,
+    uses_of_test_set,
 )
 from cifar_lab.results import Result
+from cifar_lab.state import EpochRecord
 
 MakeResult = Callable[..., Result]
 
@@ -45,6 +48,37 @@ def test_the_table_has_means_and_spreads_over_seeds(make_result: MakeResult) -> 
     assert row["course's %"] == "42.35"
     assert other["experiment"] == "Mine" and other["course's %"] == ""
     assert other["test accuracy %"] == "50.00"  # one run has no spread
+
+
+def test_the_history_has_the_first_the_fifth_the_best_and_the_last_epoch(
+    make_result: MakeResult,
+) -> None:
+    accuracies = [1.0, 9.0, 12.0, 11.0, 10.0, 8.0, 7.0]
+    history = [
+        EpochRecord(epoch, 4 - epoch / 10, accuracy, None, 2.0)
+        for epoch, accuracy in enumerate(accuracies, 1)
+    ]
+    rows = cells(history_table(make_result(history=history)))
+    assert [row["epoch"] for row in rows] == ["1", "3", "5", "7"]
+    assert [row["validation accuracy %"] for row in rows] == [
+        "1.00",
+        "12.00 (best)",
+        "10.00",
+        "7.00",
+    ]
+    assert rows[0]["train loss"] == "3.9000" and rows[0]["seconds"] == "2.0"
+
+
+def test_a_history_without_validation_has_no_best_epoch(make_result: MakeResult) -> None:
+    rows = cells(history_table(make_result()))
+    assert [row["validation accuracy %"] for row in rows] == ["", ""]
+
+
+def test_uses_of_the_test_set_are_told(make_result: MakeResult) -> None:
+    once = make_result(test_uses=1)
+    assert uses_of_test_set({"a": [once, once]}).endswith("on 1 time in each run.")
+    mixed = {"a": [once], "b": [make_result(test_uses=4)]}
+    assert uses_of_test_set(mixed).endswith("on between 1 and 4 times in each run.")
 
 
 def test_one_value_has_no_spread() -> None:
