@@ -60,6 +60,7 @@ from cifar_lab.reproducibility import best_device, seed_everything
 from cifar_lab.results import Result, find_results, load_result
 from cifar_lab.runs import run
 from cifar_lab.state import EpochRecord
+from cifar_lab.submission import check_submission, submit
 from cifar_lab.superclasses import CIFAR100_SUPERCLASSES, superclass_confusion
 from cifar_lab.training import fit, train_epoch
 
@@ -98,6 +99,7 @@ __all__ = [
     "best_device",
     "build_model",
     "build_optimizer",
+    "check_submission",
     "confusion_matrix",
     "count_macs",
     "count_parameters",
@@ -117,6 +119,7 @@ __all__ = [
     "seed_everything",
     "split",
     "superclass_confusion",
+    "submit",
     "test_accuracy",
     "to_unit_interval",
     "train_epoch",

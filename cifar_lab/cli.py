@@ -10,7 +10,7 @@ import argparse
 import ast
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -102,6 +102,19 @@ def build_parser() -> argparse.ArgumentParser:
         help="versions, device, cores, disk and datasets: what a bug report needs",
     )
 
+    grade_parser = commands.add_parser(
+        "grade",
+        help="grade a folder of submissions; leaves a page for each student and grades.csv",
+        description="Grade each sub-folder of SUBMISSIONS. What is graded and unchanged is kept, "
+        "so a run that broke off goes on with the same command. Exit status 3: the grader itself "
+        "failed at a submission, which then has no grade.",
+        epilog="example: cifar-lab grade submissions/ --assignment a --jobs 2 --out grades",
+    )
+    grade_parser.add_argument("path", type=Path, metavar="SUBMISSIONS", help="a folder a student")
+    grade_parser.add_argument("--assignment", choices=("a", "b"), required=True)
+    grade_parser.add_argument("--jobs", type=int, default=1, help="submissions at a time")
+    grade_parser.add_argument("--settings", type=Path, help="TOML or JSON: points and limits")
+
     for each in (run_parser, table_parser):
         each.add_argument("names", nargs="+", metavar="NAME", help="an experiment or a group")
     run_parser.add_argument(
@@ -134,10 +147,14 @@ def build_parser() -> argparse.ArgumentParser:
     notebook_parser.add_argument(
         "--in-place", action="store_true", help="also store the outputs in the notebook itself"
     )
+    grade_parser.add_argument(
+        "--out", type=Path, default=Path("grades"), help="folder of the grades (default: grades)"
+    )
     for each in (run_parser, table_parser, notebook_parser):
         each.add_argument("--out", type=Path, help="folder of the results (default: runs)")
+    for each in (run_parser, table_parser, notebook_parser, grade_parser):
         each.add_argument("--dataset", choices=DATASETS, help="another dataset than usual")
-    for each in (run_parser, notebook_parser, doctor_parser):
+    for each in (run_parser, notebook_parser, doctor_parser, grade_parser):
         each.add_argument(
             "--data", type=Path, help="folder of the datasets (default: $CIFAR_LAB_DATA or data)"
         )
@@ -147,15 +164,17 @@ def build_parser() -> argparse.ArgumentParser:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return the exit status."""
     options = build_parser().parse_args(arguments)
-    commands = {
+    commands: dict[str, Callable[[argparse.Namespace], int | None]] = {
         "list": _list,
         "run": _run,
         "table": _table,
         "notebook": _notebook,
         "doctor": _doctor,
+        "grade": _grade,
     }
+    status: int | None = 0
     try:
-        commands[options.command](options)
+        status = commands[options.command](options)
         sys.stdout.flush()
     except BrokenPipeError:  # whoever read the output has enough, such as `| head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -164,7 +183,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except USER_ERRORS as error:
         print(f"cifar-lab: {error}", file=sys.stderr)
         return 1
-    return 0
+    return status or 0
 
 
 def _list(options: argparse.Namespace) -> None:
@@ -228,6 +247,20 @@ def _notebook(options: argparse.Namespace) -> None:
 
 def _doctor(options: argparse.Namespace) -> None:
     print(examine(options.data or default_root()))
+
+
+def _grade(options: argparse.Namespace) -> int:
+    from cifar_lab.grading.grade_class import grade_class  # needs what the others do without
+
+    return grade_class(
+        options.path,
+        options.out,
+        assignment=options.assignment,
+        jobs=options.jobs,
+        dataset=options.dataset,
+        data_folder=options.data,
+        settings=options.settings,
+    )
 
 
 if __name__ == "__main__":

@@ -1,0 +1,154 @@
+"""The checks that run the notebook on a stand-in and watch its training."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from cifar_lab.grading.evidence import Evidence
+from cifar_lab.grading.verdicts import NotMadeError, SubmissionError
+
+SEED = 42
+LIBRARIES = ("random", "numpy", "torch")
+
+
+def notebook_runs(evidence: Evidence) -> str:
+    """All cells ran."""
+    evidence.run()
+    return f"all {sum(cell.runs for cell in evidence.cells())} code cells ran"
+
+
+def _optimizers(watch: dict[str, Any], owner: str) -> list[dict[str, Any]]:
+    if not watch["optimizers"]:
+        raise SubmissionError(
+            owner,
+            "No training step with a torch.optim optimizer was seen when the notebook ran.",
+            "Train the model in the notebook itself, whatever files lie beside it.",
+        )
+    return watch["optimizers"]
+
+
+def gradients_cleared(evidence: Evidence) -> str:
+    """Each step's gradients begin at zero."""
+    optimizers = _optimizers(evidence.run()["watch"], "gradients_cleared")
+    for one in optimizers:
+        if 2 * one["not_cleared"] > one["looked_at"]:
+            raise SubmissionError(
+                "gradients_cleared",
+                f"In {one['not_cleared']} of {one['looked_at']} steps, gradients of earlier steps "
+                "were still there when new ones were added.",
+                "Call optimizer.zero_grad() once a step, before loss.backward().",
+            )
+    return f"{sum(one['steps'] for one in optimizers)} steps of {len(optimizers)} optimizers"
+
+
+def loss_takes_logits(evidence: Evidence) -> str:
+    """No softmax before the loss that brings its own."""
+    watch = evidence.run()["watch"]
+    if 2 * watch["losses_of_shares"] > watch["losses"]:
+        raise SubmissionError(
+            "loss_takes_logits",
+            f"In {watch['losses_of_shares']} of {watch['losses']} calls cross_entropy was given "
+            "numbers from 0 to 1 that add up to 1: a softmax.",
+            "Give cross_entropy the model's outputs as they are; it takes the softmax itself.",
+        )
+    return f"{watch['losses']} losses"
+
+
+def evaluates_in_eval_mode(evidence: Evidence) -> str:
+    """No test image is seen in train mode."""
+    batches = evidence.run()["watch"]["test_batches"]
+    if batches["train mode"]:
+        raise SubmissionError(
+            "evaluates_in_eval_mode",
+            "Test images went through dropout or batch normalisation in train mode "
+            f"({batches['train mode']} times).",
+            "Call model.eval() before the evaluation, and model.train() before the next epoch.",
+        )
+    return "test images in eval mode alone" if batches["eval mode"] else "no test images seen"
+
+
+def test_set_unused(evidence: Evidence) -> str:
+    """Other test images, the same weights."""
+    first = evidence.run()
+    trained = _optimizers(first["watch"], "gradients_cleared")
+    second = evidence.run(variant=1)
+    if _same(first, second):
+        return f"the same weights of {len(trained)} training runs with other test images"
+    third = evidence.run(variant=0, again=True)
+    if not _same(first, third):
+        raise NotMadeError(
+            "Two runs of the notebook on the same images gave different weights, so it can't be "
+            "told whether the test set took part in training. Look at the notebook by hand; "
+            "something in it draws random numbers that no seed decides."
+        )
+    steps = [sum(one["steps"] for one in run["watch"]["optimizers"]) for run in (first, second)]
+    seen = "With other test images and labels, training left other weights"
+    if steps[0] != steps[1]:
+        seen += f" ({steps[0]:,} steps with the ones, {steps[1]:,} with the others)"
+    if first["watch"]["test_batches"]["with gradients"]:
+        seen += "; test images went through the model in train mode, with gradients"
+    raise SubmissionError(
+        "test_set_unused",
+        f"{seen}.",
+        "Train on training images alone, and choose (the best epoch, when to stop) by a "
+        "validation split of them: cifar_lab.split(data.train, seed=...).",
+    )
+
+
+test_set_unused.__test__ = False  # type: ignore[attr-defined]  # pytest: not a test by itself
+
+
+def _same(one: dict[str, Any], other: dict[str, Any]) -> bool:
+    def digests(run: dict[str, Any]) -> list[str]:
+        return [trained["digest"] for trained in run["watch"]["optimizers"]]
+
+    if digests(one) != digests(other):
+        return False
+    models = [run["model"] for run in (one, other)]
+    # Where another network is handed in, it was chosen among several: assignment A lets one watch.
+    comparable = all(model["is_module"] for model in models)
+    comparable = comparable and models[0]["shapes"] == models[1]["shapes"]
+    return not comparable or models[0]["digest"] == models[1]["digest"]
+
+
+def weights_reloaded(evidence: Evidence) -> str:
+    """Stored after training, loaded, then evaluated."""
+    watch = evidence.run()["watch"]
+    for name, seen in (
+        ("saved_after_training", "No torch.save after the first training step was seen."),
+        ("loaded_after_saving", "No torch.load of what was stored was seen."),
+        ("tested_after_loading", "After torch.load, the model saw no test images."),
+    ):
+        if not watch[name]:
+            raise SubmissionError(
+                "weights_reloaded",
+                seen,
+                "Store the weights after training, load them into a new model and evaluate that.",
+            )
+    return "stored, loaded, evaluated"
+
+
+def seeds_unchanged(evidence: Evidence) -> str:
+    """42 for all, and nothing else later."""
+    watch = evidence.run()["watch"]
+    remedy = (
+        "Leave the cell with the seeds as it is (or call cifar_lab.seed_everything(42) once), and "
+        "set no other seed later; a torch.Generator of your own may have any."
+    )
+    for library, value in watch["seeds"]:
+        if value != SEED:
+            raise SubmissionError(
+                "seeds_unchanged", f"{library} was given the seed {value}.", remedy
+            )
+    missing = set(LIBRARIES) - {library for library, _ in watch["seeds"]}
+    if missing:
+        names = ", ".join(sorted(missing))
+        raise SubmissionError("seeds_unchanged", f"No seed was set for {names}.", remedy)
+    if watch["cudnn_benchmark"] or not watch["cudnn_deterministic"]:
+        raise SubmissionError(
+            "seeds_unchanged",
+            f"In the end cudnn.deterministic is {watch['cudnn_deterministic']}, cudnn.benchmark "
+            f"is {watch['cudnn_benchmark']}.",
+            remedy,
+        )
+    return f"{SEED} for {', '.join(LIBRARIES)}"

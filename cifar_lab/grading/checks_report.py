@@ -1,0 +1,185 @@
+"""The checks that read what the student hands in: order, time, iterations, discussions."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from cifar_lab.grading import reading
+from cifar_lab.grading.evidence import Evidence
+from cifar_lab.grading.verdicts import NotMadeError, SubmissionError
+
+MLP_PARAMETERS = 308_310
+TEMPLATE = Path(__file__).with_name("template_b.md")
+TOPICS = {
+    "model architecture": r"architectur",
+    "hyperparameters": r"hyper[\s-]?param",
+    "regularisation": r"regulari[sz]",
+    "optimizer": r"optimi[sz]er",
+    "validation scheme": r"validation",
+}
+MOST_REPEATED = 0.35  # share of distinct words below which a text repeats itself
+
+
+def submission_readable(evidence: Evidence) -> str:
+    """Its notebook and its manifest can be read."""
+    manifest = evidence.submission.manifest
+    assignment = manifest.get("assignment", evidence.settings.assignment)
+    if assignment != evidence.settings.assignment:
+        raise SubmissionError(
+            "submission_readable",
+            f"It is a submission for assignment {str(assignment)[:20]!r}.",
+            f"Submit again with assignment={evidence.settings.assignment!r}.",
+        )
+    return f"a notebook of {len(evidence.cells())} cells"
+
+
+def cells_in_order(evidence: Evidence) -> str:
+    """Executed once, top to bottom."""
+    remedy = "Kernel > Restart and run all cells; then save, and hand that notebook in."
+    cells = [cell for cell in evidence.cells() if cell.runs]
+    if evidence.notebook_missing_is_open and any(cell.count is None for cell in cells[-2:]):
+        raise NotMadeError("The notebook's file is older than this run: save it and check again.")
+    for place, cell in enumerate(cells, 1):
+        first = cell.source.strip().splitlines()[0][:80]
+        if cell.count is None:
+            raise SubmissionError(
+                "cells_in_order", f"Code cell {place} was not run: {first}", remedy
+            )
+        if cell.count != place:
+            raise SubmissionError(
+                "cells_in_order",
+                f"Code cell {place} was run as number {cell.count}: {first}",
+                remedy,
+            )
+        errors = [one for one in cell.outputs if one.get("output_type") == "error"]
+        if errors and not cell.may_fail:
+            kind = str(errors[0].get("ename"))[:80]
+            raise SubmissionError(
+                "cells_in_order", f"Code cell {place} ended with {kind}: {first}", remedy
+            )
+    return f"{len(cells)} code cells, in order"
+
+
+def time_within_limit(evidence: Evidence) -> str:
+    """The history's seconds, or the notebook's."""
+    history = evidence.submission.manifest.get("history") or []
+    seconds: float | None = None
+    source = "the recorded history"
+    if isinstance(history, list) and history:
+        given = [epoch.get("seconds") for epoch in history if isinstance(epoch, dict)]
+        if all(isinstance(one, int | float) and one >= 0 for one in given):
+            seconds = math.fsum(float(one) for one in given if one is not None)
+    if seconds is None:
+        seconds, source = reading.recorded_seconds(evidence.cells()), "the notebook's record"
+    if seconds is None:
+        raise NotMadeError(
+            "Neither a history nor the notebook's own record says how long training took. Hand "
+            "the history to cifar_lab.submit, or run the notebook with cifar-lab notebook."
+        )
+    limit = evidence.settings.max_minutes
+    seen = f"{seconds / 60:.1f} minutes by {source}"
+    if seconds > 60 * limit:
+        raise SubmissionError(
+            "time_within_limit",
+            f"{seen}.",
+            "Train fewer epochs, or a network with fewer multiply-accumulates.",
+        )
+    return seen
+
+
+def iterations_reported(evidence: Evidence) -> str:
+    """Networks that were trained here, with figures that agree with the run."""
+    watch = evidence.run()["watch"]
+    trained = {one["parameters"] for one in watch["optimizers"]} - {MLP_PARAMETERS}
+    shown = reading.all_output(evidence.cells())
+    agreeing: dict[int, str] = {}
+    wrong: list[str] = []
+    for text, parameters, accuracies in _reports(evidence, trained):
+        if any(reading.has_figure(shown, one, _tolerance(one)) for one in accuracies):
+            agreeing.setdefault(parameters, text)
+        elif accuracies:
+            wrong.append(text[:120])
+    needed = evidence.settings.min_iterations
+    if len(agreeing) < needed:
+        seen = f"{len(agreeing)} reported networks agree with the run"
+        if wrong:
+            seen += f"; an accuracy that no cell's output shows: {wrong[0]!r}"
+        raise SubmissionError(
+            "iterations_reported",
+            f"{seen}. The notebook trains networks of {_listed(trained)} parameters.",
+            f"Report at least {needed} of them, each with its name, its number of parameters and "
+            "its test accuracy in one line or table row, as printed by the notebook.",
+        )
+    return f"networks of {_listed(agreeing)} parameters"
+
+
+def _reports(evidence: Evidence, trained: set[int]) -> list[tuple[str, int, list[float]]]:
+    """Each passage, or record of the manifest, that names a trained network's parameters."""
+    found: list[tuple[str, int, list[float]]] = []
+    listed: Any = evidence.submission.manifest.get("iterations") or []
+    for one in listed if isinstance(listed, list) else []:
+        if isinstance(one, dict) and str(one.get("title") or "").strip():
+            accuracy, parameters = one.get("test_accuracy"), one.get("parameters")
+            if parameters in trained and isinstance(accuracy, int | float):
+                found.append((str(one["title"]), int(parameters), [float(accuracy)]))
+    for passage in reading.passages(evidence.cells()):
+        if re.search(r"[^\W\d_]{3,}", passage) and re.search(r"\d", passage):
+            found.extend(
+                (passage, parameters, reading.percentages(passage))
+                for parameters in trained
+                if reading.mentions_count(passage, parameters)
+            )
+    return found
+
+
+def _tolerance(percentage: float) -> float:
+    """As far as it may be rounded: 66 or 66.5 for 66.47."""
+    return 0.5 if percentage.is_integer() else 0.06
+
+
+def _listed(numbers: Any) -> str:
+    return ", ".join(f"{number:,}" for number in sorted(numbers)) or "no"
+
+
+def choices_discussed(evidence: Evidence) -> str:
+    """Five sections, and the words in them that are the student's."""
+    template, needed = (
+        _template(evidence.settings.template or TEMPLATE),
+        evidence.settings.min_words,
+    )
+    best = dict.fromkeys(TOPICS, -1)
+    for title, text in reading.sections(evidence.cells()):
+        own = reading.own_words(text, template)
+        if len(set(own)) < MOST_REPEATED * len(own):
+            own = own[: len(set(own))]
+        for topic, pattern in TOPICS.items():
+            if re.search(pattern, title, re.IGNORECASE):
+                best[topic] = max(best[topic], len(own))
+    short = {topic: count for topic, count in best.items() if count < needed}
+    if short:
+        parts = [
+            f"{topic}: " + ("no heading with that word" if count < 0 else f"{count} own words")
+            for topic, count in short.items()
+        ]
+        raise SubmissionError(
+            "choices_discussed",
+            f"{'; '.join(parts)}.",
+            f"Under a heading for each, write at least {needed} words of your own: what you chose, "
+            "why, what you tried instead, and what came of it. The template's words don't count.",
+        )
+    return ", ".join(f"{topic}: {count} words" for topic, count in best.items())
+
+
+@lru_cache
+def _template(path: Path) -> str:
+    """The words that the student was given."""
+    text = path.read_text(encoding="utf-8")
+    if path.suffix != ".ipynb":
+        return text
+    cells = json.loads(text)["cells"]
+    return "\n\n".join("".join(c["source"]) for c in cells if c["cell_type"] == "markdown")

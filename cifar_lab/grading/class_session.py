@@ -1,0 +1,70 @@
+"""A class as a pytest session, so that pytest-xdist spreads it: a test a submission.
+
+A test passes when its submission has a grade, whatever the grade is. Anything else, a worker that
+died included, is the grader's own error.
+"""
+
+from __future__ import annotations
+
+import traceback
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cifar_lab.checkpoint import write_atomically
+from cifar_lab.grading.grade import fingerprint, grade_submission
+from cifar_lab.grading.reports import GRADE, read_grade, summary, write_reports
+from cifar_lab.grading.settings import read_settings
+
+GRADER_ERROR_FILE = "grader-error.txt"
+KEPT = "unchanged: "
+
+
+def submission_names(submissions: Path, out: Path) -> list[str]:
+    """The sub-folders, in order, without hidden ones and without the one for the results."""
+    return sorted(
+        path.name
+        for path in submissions.iterdir()
+        if path.is_dir()
+        and not path.name.startswith((".", "__"))
+        and path.resolve() != out.resolve()
+    )
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """The same list in every worker, whatever is graded already."""
+    option = metafunc.config.getoption
+    names = submission_names(Path(option("submissions")), Path(option("reports")))
+    metafunc.parametrize("number", range(len(names)), ids=[f"{n:04}" for n in range(len(names))])
+
+
+def test_has_a_grade(number: int, request: pytest.FixtureRequest, record_property: Any) -> None:
+    """Grade it, unless the same files have a grade by the same checks and settings."""
+    option = request.config.getoption
+    submissions, out = Path(option("submissions")), Path(option("reports"))
+    name = submission_names(submissions, out)[number]
+    record_property("submission", name)
+    folder, reports = submissions / name, out / name
+    settings = read_settings(
+        None if option("settings") is None else Path(option("settings")),
+        assignment=option("assignment"),
+        dataset=option("dataset"),
+        data_folder=option("data"),
+    )
+    grade = read_grade(reports)
+    if grade is not None and grade.fingerprint == fingerprint(folder, settings):
+        record_property("summary", KEPT + summary(grade))
+        return
+    try:
+        (reports / GRADE).unlink(missing_ok=True)  # of other files: it must not count as theirs
+        grade = grade_submission(folder, settings)
+        write_reports(grade, reports)
+    except Exception:
+        text = traceback.format_exc().encode(errors="replace")
+        with suppress(OSError):
+            write_atomically(reports / GRADER_ERROR_FILE, lambda file: file.write(text))
+        raise
+    (reports / GRADER_ERROR_FILE).unlink(missing_ok=True)
+    record_property("summary", summary(grade))

@@ -1,0 +1,204 @@
+"""Runs a notebook's cells from top to bottom on the stand-in, then looks at the model it made."""
+
+from __future__ import annotations
+
+import copy
+import importlib.metadata
+import io
+import os
+import random
+import shutil
+import sys
+import traceback
+import types
+import warnings
+from pathlib import Path
+from typing import Any
+
+import child
+import numpy as np
+import standin
+import torch
+from torch import nn
+from watching import Watch, digest
+
+import cifar_lab
+
+SOURCE_LINES, ERROR_CHARACTERS = 12, 2_000
+NOT_COPIED = {".pt", ".pth", ".pt2", ".ckpt", ".ipynb"}  # with weights at hand nothing is trained
+
+
+def main() -> None:
+    """Run all cells, look at the model and answer."""
+    arguments = child.arguments()
+    cells = arguments["cells"]
+    _copy_files(child.readable("submission"))
+    _imitate_colab(arguments["version"])
+    submitted: list[Any] = []
+    _take_submissions(submitted)
+    torch.set_num_threads(1)
+    uses_torchvision = any("torchvision" in cell["source"] for cell in cells)
+    standin.install(
+        arguments["num_classes"], arguments["variant"], arguments["batches"], uses_torchvision
+    )
+    random.seed(0)
+    np.random.seed(0)
+    torch.manual_seed(0)
+    torch.backends.cudnn.benchmark = False
+    watch = Watch()
+    shell = _shell()
+    watch.start()
+    answer: dict[str, Any] = {"error": _run(shell, cells)}
+    watch.stop()
+    answer["watch"] = watch.report()
+    arrays: dict[str, np.ndarray] = {}
+    if answer["error"] is None:
+        model = submitted[-1] if submitted else shell.user_ns.get("model")
+        answer["model"], arrays = _look_at(model, bool(submitted), arguments)
+    child.answer(answer, **arrays)
+
+
+def _shell() -> Any:
+    """IPython as a notebook has it, without a kernel around it."""
+    os.environ["MPLBACKEND"] = "Agg"
+    from IPython.core.interactiveshell import InteractiveShell
+    from traitlets.config import Config
+
+    settings = Config()
+    settings.HistoryManager.enabled = False
+    shell = InteractiveShell.instance(config=settings)
+    shell.run_line_magic("colors", "nocolor")
+    shell.register_magic_function(lambda line: None, "line", "matplotlib")
+    return shell
+
+
+def _run(shell: Any, cells: list[dict[str, Any]]) -> dict[str, Any] | None:
+    """None where every cell ran; else which failed, and how."""
+    for place, cell in enumerate(cells, 1):
+        result = shell.run_cell(cell["source"], store_history=True)
+        error = result.error_before_exec or result.error_in_exec
+        if error is not None and not cell["may_fail"]:
+            return {
+                "cell": place,
+                "cells": len(cells),
+                "kind": type(error).__name__,
+                "text": str(error)[:ERROR_CHARACTERS],
+                "source": _failing_lines(cell["source"], error),
+            }
+    return None
+
+
+def _failing_lines(source: str, error: BaseException) -> str:
+    """The cell around the line that failed, which is marked, or else its beginning."""
+    lines, failed = source.splitlines(), 1
+    for frame in traceback.extract_tb(error.__traceback__):
+        is_cell = frame.filename.startswith("<ipython-input") or "ipykernel_" in frame.filename
+        if is_cell and frame.line and frame.line in source:
+            failed = frame.lineno or 1
+            break
+    first = max(0, min(failed, len(lines)) - SOURCE_LINES // 2)
+    shown = enumerate(lines[first : first + SOURCE_LINES], first + 1)
+    return "\n".join(f"{'>' if number == failed else ' '} {line}" for number, line in shown)
+
+
+def _copy_files(folder: Path) -> None:
+    """The notebook's own helpers lie beside it, where it can also write."""
+    if not folder.is_dir():
+        return
+    for path in folder.rglob("*"):
+        if path.is_file() and not path.is_symlink() and path.suffix not in NOT_COPIED:
+            target = Path.cwd() / path.relative_to(folder)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(path, target)
+    sys.path.insert(0, str(Path.cwd()))
+
+
+def _imitate_colab(installed: str) -> None:
+    """Cells that only a Colab machine needs do nothing, and the package counts as installed."""
+    colab = types.ModuleType("google.colab")
+    for name in ("drive", "files", "output", "userdata", "auth"):
+        part = types.ModuleType(f"google.colab.{name}")
+        part.__getattr__ = _do_nothing
+        setattr(colab, name, part)
+        sys.modules[f"google.colab.{name}"] = part
+    google = types.ModuleType("google")
+    google.colab = colab
+    google.__path__ = []
+    sys.modules.setdefault("google", google)
+    sys.modules["google.colab"] = colab
+    find = importlib.metadata.version
+
+    def version(name: str) -> str:
+        return installed if name in ("cifar-lab", "cifar_lab") else find(name)
+
+    importlib.metadata.version = version
+
+
+def _do_nothing(name: str) -> Any:
+    """For Colab's functions; Python's own attributes of a module are not made up."""
+    if name.startswith("__"):
+        raise AttributeError(name)
+    return lambda *arguments, **options: None
+
+
+def _take_submissions(submitted: list[Any]) -> None:
+    """`cifar_lab.submit` only says here which model it is that the student hands in."""
+
+    def submit(result: Any, **options: Any) -> Path:
+        submitted.append(getattr(result, "model", None) or result)
+        return Path("submission")
+
+    def check_submission(*arguments: Any, **options: Any) -> None:
+        print("The checks run on this notebook now.")
+
+    for module in (cifar_lab, getattr(cifar_lab, "submission", cifar_lab)):
+        module.submit = submit
+        module.check_submission = check_submission
+
+
+def _look_at(
+    model: Any, is_submitted: bool, arguments: dict[str, Any]
+) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    """What the model is; and, where it is asked for, the program that computes it."""
+    seen: dict[str, Any] = {
+        "found": model is not None,
+        "type": type(model).__name__,
+        "is_module": isinstance(model, nn.Module),
+        "submitted": is_submitted,
+    }
+    if not seen["is_module"]:
+        return seen, {}
+    state = model.state_dict()
+    seen["digest"] = digest(state.values())
+    seen["shapes"] = {name: list(tensor.shape) for name, tensor in state.items()}
+    seen["parameters"] = sum(parameter.numel() for parameter in model.parameters())
+    if not arguments["export"]:
+        return seen, {}
+    model = copy.deepcopy(model).cpu().eval()
+    if arguments["weights"]:
+        try:
+            weights = torch.load(child.readable("weights"), map_location="cpu", weights_only=True)
+            model.load_state_dict(weights)
+        except Exception as error:  # a damaged file makes torch.load raise almost anything
+            seen["weights_error"] = f"{type(error).__name__}: {error}"[:ERROR_CHARACTERS]
+    try:
+        program = export(model)
+    except Exception as error:
+        seen["export_error"] = f"{type(error).__name__}: {error}"[:ERROR_CHARACTERS]
+        return seen, {}
+    return seen, {"program": np.frombuffer(program, dtype=np.uint8)}
+
+
+def export(model: nn.Module) -> bytes:
+    """The model as a program for any number of images, or else for two."""
+    images = torch.zeros(2, 3, 32, 32)
+    batch = torch.export.Dim("batch", min=1)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            program = torch.export.export(model, (images,), dynamic_shapes=({0: batch},))
+        except Exception:
+            program = torch.export.export(model, (images,))
+        file = io.BytesIO()
+        torch.export.save(program, file)
+    return file.getvalue()

@@ -1,0 +1,185 @@
+"""What a notebook's training does, seen from PyTorch's own hooks."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import random
+import sys
+from typing import Any
+
+import numpy as np
+import torch
+from standin import are_test_images
+from torch import nn
+from torch.nn import functional
+from torch.nn.modules.module import register_module_forward_pre_hook
+from torch.optim.optimizer import (
+    register_optimizer_step_post_hook,
+    register_optimizer_step_pre_hook,
+)
+
+# Layers whose answer depends on the mode, and on other images or on chance in the train mode.
+MODAL = (nn.modules.batchnorm._BatchNorm, nn.modules.dropout._DropoutNd)
+LIBRARIES = ("torch", "cifar_lab", "numpy", "sklearn", "lightning", "pytorch_lightning", "timm")
+CAREFUL_WATCH = 40  # steps of each optimizer that are looked at
+
+
+class Trained:
+    """An optimizer's parameters, and what was seen of its steps."""
+
+    def __init__(self, optimizer: torch.optim.Optimizer) -> None:
+        self.optimizer = optimizer  # held, so that no other gets its id
+        self.parameters = [p for group in optimizer.param_groups for p in group["params"]]
+        self.steps = self.looked_at = self.not_cleared = 0
+        self.fresh = False  # whether the next gradient is the first one since a step
+
+    def gradient_comes(self, parameter: Any, gradient: Any) -> None:
+        """Called before a gradient is added to what `parameter.grad` holds."""
+        if not self.fresh:
+            return
+        self.fresh = False
+        self.looked_at += 1
+        held = parameter.grad
+        self.not_cleared += bool(held is not None and held.abs().sum() > 0)
+
+
+class Watch:
+    """Counts what happens from `start` on; `report` tells it as plain data."""
+
+    def __init__(self) -> None:
+        self.trained: dict[int, Trained] = {}
+        self.test_batches = {"eval mode": 0, "train mode": 0, "with gradients": 0}
+        self.losses = self.losses_of_shares = 0
+        self.seeds: list[list[Any]] = []
+        self.clock = 0
+        self.first_step = self.first_save = self.first_load = self.last_test = 0
+        self._hooks: list[Any] = []
+
+    def start(self) -> None:
+        """Begin to watch."""
+        self._hooks = [
+            register_optimizer_step_pre_hook(self._before_step),
+            register_optimizer_step_post_hook(self._after_step),
+            register_module_forward_pre_hook(self._before_forward),
+        ]
+        self._wrap(functional, "cross_entropy", self._see_loss)
+        self._wrap(torch, "save", self._see_save)
+        self._wrap(torch, "load", self._see_load)
+        self._wrap(random, "seed", functools.partial(self._see_seed, "random"))
+        self._wrap(np.random, "seed", functools.partial(self._see_seed, "numpy"))
+        for module in (torch, torch.random):
+            self._wrap(module, "manual_seed", functools.partial(self._see_seed, "torch"))
+            self._wrap(module, "seed", functools.partial(self._see_seed, "torch"))
+
+    def stop(self) -> None:
+        """Leave PyTorch's modules alone from here on."""
+        for hook in self._hooks:
+            hook.remove()
+
+    def report(self) -> dict[str, Any]:
+        """All that was seen."""
+        runs = [trained for trained in self.trained.values() if trained.steps]
+        return {
+            "optimizers": [
+                {
+                    "parameters": sum(parameter.numel() for parameter in trained.parameters),
+                    "steps": trained.steps,
+                    "looked_at": trained.looked_at,
+                    "not_cleared": trained.not_cleared,
+                    "digest": digest(trained.parameters),
+                }
+                for trained in runs
+            ],
+            "test_batches": self.test_batches,
+            "losses": self.losses,
+            "losses_of_shares": self.losses_of_shares,
+            "seeds": self.seeds[:100],
+            "cudnn_deterministic": bool(torch.backends.cudnn.deterministic),
+            "cudnn_benchmark": bool(torch.backends.cudnn.benchmark),
+            "saved_after_training": self.first_save > 0,
+            "loaded_after_saving": self.first_load > 0,
+            "tested_after_loading": self.last_test > self.first_load > 0,
+        }
+
+    def _now(self) -> int:
+        self.clock += 1
+        return self.clock
+
+    def _before_step(self, optimizer: Any, arguments: Any, options: Any) -> None:
+        if id(optimizer) in self.trained or _called_from("cifar_lab.preflight"):
+            return
+        self.trained[id(optimizer)] = trained = Trained(optimizer)
+        for parameter in trained.parameters[-2:]:
+            if parameter.requires_grad:
+                parameter.register_hook(functools.partial(trained.gradient_comes, parameter))
+
+    def _after_step(self, optimizer: Any, arguments: Any, options: Any) -> None:
+        trained = self.trained.get(id(optimizer))
+        if trained is not None:
+            trained.steps += 1
+            trained.fresh = trained.steps <= CAREFUL_WATCH
+            self.first_step = self.first_step or self._now()
+
+    def _before_forward(self, module: nn.Module, arguments: tuple[Any, ...]) -> None:
+        images = arguments[0] if arguments else None
+        if not torch.is_tensor(images) or images.ndim != 4 or images.shape[1:] != (3, 32, 32):
+            return
+        if not len(images) or not are_test_images(images.detach()):
+            return
+        self.last_test = self._now()
+        modal = any(isinstance(layer, MODAL) and layer.training for layer in module.modules())
+        trains = module.training and torch.is_grad_enabled()  # for which it must be in train mode
+        self.test_batches["with gradients"] += trains
+        self.test_batches["train mode" if modal and not trains else "eval mode"] += 1
+
+    def _see_loss(self, logits: Any = None, *arguments: Any, **options: Any) -> None:
+        logits = options.get("input", logits)
+        if torch.is_tensor(logits) and logits.ndim == 2 and logits.shape[1] > 1:
+            self.losses += 1
+            values = logits.detach().float()
+            sums = (values.sum(dim=1) - 1).abs().max()
+            self.losses_of_shares += bool(values.min() >= 0 and sums < 1e-2)
+
+    def _see_save(self, *arguments: Any, **options: Any) -> None:
+        if self.first_step and not self.first_save:
+            self.first_save = self._now()
+
+    def _see_load(self, *arguments: Any, **options: Any) -> None:
+        if self.first_save and not self.first_load:
+            self.first_load = self._now()
+
+    def _see_seed(self, library: str, seed: Any = None, *arguments: Any, **options: Any) -> None:
+        caller = sys._getframe(2).f_globals.get("__name__", "")
+        inside = caller.split(".")[0] in LIBRARIES and caller != "cifar_lab.reproducibility"
+        if not inside:
+            value = seed if seed is not None else next(iter(options.values()), None)
+            self.seeds.append([library, int(value) if isinstance(value, int) else str(value)])
+
+    @staticmethod
+    def _wrap(module: Any, name: str, see: Any) -> None:
+        original = getattr(module, name)
+
+        @functools.wraps(original)
+        def wrapped(*arguments: Any, **options: Any) -> Any:
+            see(*arguments, **options)
+            return original(*arguments, **options)
+
+        setattr(module, name, wrapped)
+
+
+def _called_from(module: str) -> bool:
+    frame: Any = sys._getframe(2)
+    while frame is not None:
+        if frame.f_globals.get("__name__") == module:
+            return True
+        frame = frame.f_back
+    return False
+
+
+def digest(tensors: Any) -> str:
+    """The same for tensors that are equal to the bit."""
+    sha = hashlib.sha256()
+    for tensor in tensors:
+        sha.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data)
+    return sha.hexdigest()

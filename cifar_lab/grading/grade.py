@@ -1,0 +1,115 @@
+"""All checks on one submission."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+
+import torch
+
+from cifar_lab.grading import checks_model, checks_notebook, checks_report
+from cifar_lab.grading.evidence import Evidence
+from cifar_lab.grading.sandbox import isolation_level
+from cifar_lab.grading.settings import Settings
+from cifar_lab.grading.submissions import Submission
+from cifar_lab.grading.table import CHECKS, Check
+from cifar_lab.grading.verdicts import (
+    BLOCKED,
+    FAILED,
+    NOT_MADE,
+    PASSED,
+    Grade,
+    NotMadeError,
+    SubmissionError,
+    Verdict,
+)
+from cifar_lab.results import installed_version
+
+FUNCTIONS: dict[str, Callable[[Evidence], str]] = {
+    name: getattr(module, name)
+    for name in CHECKS
+    for module in (checks_model, checks_notebook, checks_report)
+    if hasattr(module, name)
+}
+
+
+def judge(evidence: Evidence, check: Check, points: float) -> Verdict:
+    """One check's verdict.
+
+    Raises:
+        Exception: the grader itself is at fault; that is no verdict on the submission.
+    """
+    settings = evidence.settings
+    status, earned, remedy = PASSED, points, ""
+    try:
+        seen = FUNCTIONS[check.name](evidence)
+    except SubmissionError as error:
+        earned, seen, remedy = 0.0, error.seen, error.remedy
+        status = FAILED
+        if error.owner != check.name:
+            status = BLOCKED
+            title = CHECKS[error.owner].title
+            seen = f"Not looked at, since another check did not pass: {title}."
+            remedy = "Mend that one first."
+            if error.owner == "notebook_runs":
+                remedy += " What it found: " + error.seen.splitlines()[0][:200]
+    except NotMadeError as error:
+        status, earned, seen = NOT_MADE, 0.0, str(error)
+    return Verdict(
+        check=check.name,
+        title=check.title,
+        status=status,
+        points=points,
+        earned=earned,
+        expected=settings.expected(check),
+        seen=seen,
+        remedy=remedy,
+    )
+
+
+def grade_submission(
+    folder: Path, settings: Settings, *, notebook_missing_is_open: bool = False
+) -> Grade:
+    """All the assignment's checks on a submission.
+
+    Args:
+        folder: of one student.
+        settings: what it is held against.
+        notebook_missing_is_open: see `Evidence`.
+
+    Raises:
+        Exception: the grader itself is at fault.
+    """
+    started = time.monotonic()
+    evidence = Evidence(folder, settings, notebook_missing_is_open=notebook_missing_is_open)
+    verdicts = tuple(judge(evidence, check, points) for check, points in settings.checks().items())
+    return Grade(
+        submission=folder.resolve().name,
+        assignment=settings.assignment,
+        dataset=settings.dataset,
+        verdicts=verdicts,
+        seconds=round(time.monotonic() - started, 1),
+        isolation=isolation_level(),
+        versions={"cifar-lab": installed_version("cifar-lab"), "torch": str(torch.__version__)},
+        fingerprint=fingerprint(folder, settings),
+    )
+
+
+def fingerprint(folder: Path, settings: Settings) -> str:
+    """Differs where the submission, a check or a setting differs: then it is graded again."""
+    parts = [Submission(folder).fingerprint(), checks_version(), str(torch.__version__)]
+    parts.append(json.dumps(settings.to_dict(), sort_keys=True))
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()
+
+
+@cache
+def checks_version() -> str:
+    """SHA-256 of the grading's own files."""
+    sha = hashlib.sha256()
+    for path in sorted(Path(__file__).parent.rglob("*.py")):
+        sha.update(path.name.encode() + path.read_bytes())
+    return sha.hexdigest()

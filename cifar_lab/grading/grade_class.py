@@ -1,0 +1,133 @@
+"""Grading a folder of submissions: `cifar-lab grade`."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from cifar_lab.checkpoint import write_atomically
+from cifar_lab.grading.sandbox import isolation_level
+from cifar_lab.grading.settings import read_settings
+
+GRADER_ERROR = 3  # exit status; 1 is an error that the message says how to mend
+PROCESS_WARNING = (
+    "Isolation: process. bubblewrap is not installed or not permitted, so a submission could read "
+    "this machine's files. Install it (Debian, Ubuntu: apt install bubblewrap)."
+)
+
+
+class Progress:
+    """Prints a line for each submission, in pytest's place; lives in the controlling process."""
+
+    def __init__(self, total: int) -> None:
+        self.total, self.done = total, 0
+        self.failed: dict[str, str] = {}
+
+    def pytest_runtest_logreport(self, report: Any) -> None:
+        """A submission has its grade, or the grader failed at it."""
+        if report.when != "call" and not report.failed:
+            return
+        self.done += 1
+        properties: Mapping[str, Any] = dict(report.user_properties)
+        name = str(properties.get("submission", report.nodeid))
+        line = properties.get("summary", "GRADER ERROR, no grade")
+        if report.failed:
+            self.failed[name] = str(report.longrepr)
+        print(f"[{self.done}/{self.total}] {name}: {line}", flush=True)
+
+    def pytest_report_teststatus(self, report: Any) -> tuple[str, str, str]:
+        """No dots."""
+        return "", "", ""
+
+
+def grade_class(
+    submissions: Path,
+    out: Path,
+    *,
+    assignment: str,
+    jobs: int = 1,
+    dataset: str | None = None,
+    data_folder: Path | None = None,
+    settings: Path | None = None,
+) -> int:
+    """Grade each sub-folder and write the class's table; what is graded and unchanged is kept.
+
+    Args:
+        submissions: a folder with a sub-folder for each student.
+        out: gets a folder for each student, and `grades.csv`.
+        assignment: "a" or "b".
+        jobs: submissions at a time.
+        dataset: that the reported accuracies are of; None for the assignment's.
+        data_folder: of the datasets.
+        settings: a TOML or JSON file with points and limits.
+
+    Returns:
+        0, or 3 where the grader itself failed at a submission: that one has no grade.
+
+    Raises:
+        ImportError: pytest or pytest-xdist is missing.
+        FileNotFoundError: there is no such folder.
+        ValueError: no submissions in it, no jobs, or settings that can't be used.
+    """
+    try:
+        import pytest
+        import xdist  # noqa: F401 (only whether it is there)
+    except ImportError as error:
+        raise ImportError(
+            f"Grading a class needs {error.name}: pip install 'cifar-lab[grading]'"
+        ) from error
+    from cifar_lab.grading import class_session
+    from cifar_lab.grading.reports import GRADES, grades_csv, read_grade
+
+    if not submissions.is_dir():
+        raise FileNotFoundError(f"There is no folder {submissions}.")
+    names = class_session.submission_names(submissions, out)
+    if not names:
+        raise ValueError(f"{submissions} has no sub-folders; expected one for each student.")
+    if jobs < 1:
+        raise ValueError(f"jobs is {jobs}; expected at least 1.")
+    read_settings(settings, assignment=assignment, dataset=dataset, data_folder=data_folder)
+    out.mkdir(parents=True, exist_ok=True)
+    if isolation_level() != "bubblewrap":
+        print(PROCESS_WARNING, flush=True)
+    arguments = [str(Path(class_session.__file__)), "-qq", "--no-header", "--no-summary"]
+    arguments += ["-c", os.devnull, "--rootdir", str(out.resolve()), "-p", "no:cacheprovider"]
+    arguments += ["-n", str(min(jobs, len(names))), "--dist", "load", "--maxschedchunk", "1"]
+    arguments += ["--submissions", str(submissions.resolve()), "--reports", str(out.resolve())]
+    arguments += ["--assignment", assignment]
+    for option, value in (
+        ("--dataset", dataset),
+        ("--data", data_folder),
+        ("--settings", settings),
+    ):
+        if value is not None:
+            arguments += [option, str(value if option == "--dataset" else Path(value).resolve())]
+    os.environ.pop("PYTEST_ADDOPTS", None)  # meant for other sessions
+    progress, started = Progress(len(names)), time.monotonic()
+    status = pytest.main(arguments, plugins=[progress])
+    for name in names:
+        path = out / name / class_session.GRADER_ERROR_FILE
+        if name in progress.failed and not path.exists():  # its worker died, or could not write
+            with suppress(OSError):
+                _write(path, progress.failed[name])
+    grades = {name: read_grade(out / name) for name in names}
+    missing = [name for name, grade in grades.items() if grade is None]
+    table = grades_csv((grade for grade in grades.values() if grade is not None), missing)
+    _write(out / GRADES, table)
+    minutes = (time.monotonic() - started) / 60
+    print(f"{len(names) - len(missing)} of {len(names)} have a grade, in {minutes:.1f} minutes.")
+    print(f"The class's table is {out / GRADES}; each student's page is {out}/NAME/report.html.")
+    if missing:
+        print(f"No grade, by the grader's own fault: {', '.join(missing[:10])}. See {out}/NAME/.")
+    if status == pytest.ExitCode.INTERRUPTED:
+        raise KeyboardInterrupt
+    return GRADER_ERROR if missing or status not in (0, 1) else 0
+
+
+def _write(path: Path, text: str) -> None:
+    content = text.encode(errors="replace")
+    write_atomically(path, lambda file: file.write(content))

@@ -1,0 +1,190 @@
+"""Grades as files: JSON, JUnit, a page for the student, Gradescope's format, the class's table."""
+
+from __future__ import annotations
+
+import csv
+import html
+import io
+import json
+import re
+from collections.abc import Iterable
+from pathlib import Path
+from xml.etree import ElementTree
+
+from cifar_lab.checkpoint import write_atomically
+from cifar_lab.grading.verdicts import BLOCKED, FAILED, NOT_MADE, PASSED, Grade, Verdict
+
+GRADE, JUNIT, PAGE, GRADESCOPE = "grade.json", "junit.xml", "report.html", "results.json"
+GRADES = "grades.csv"
+SIGNS = {PASSED: "✓", FAILED: "✗", BLOCKED: "–", NOT_MADE: "?"}
+NOT_IN_XML = re.compile(r"[^\t\n\r\x20-\uD7FF\uE000-\uFFFD\U00010000-\U0010FFFF]")
+STYLE = (
+    "body{font:16px/1.5 sans-serif;max-width:60em;margin:2em auto;padding:0 1em}"
+    "pre{white-space:pre-wrap;background:#f5f5f5;padding:.5em}section{border-top:1px solid #ccc}"
+    ".passed h2{color:#070}.failed h2{color:#b00}.blocked h2{color:#777}h2{font-size:1.1em}"
+)
+
+
+def write_reports(grade: Grade, folder: Path) -> None:
+    """Write all of one student's files; `grade.json`, by which a grade counts as done, comes last.
+
+    Raises:
+        OSError: the folder can't be written.
+    """
+    texts = {
+        JUNIT: junit(grade),
+        PAGE: page(grade),
+        GRADESCOPE: json.dumps(gradescope(grade), indent=1),
+        GRADE: json.dumps(grade.to_dict(), indent=1),
+    }
+    for name, text in texts.items():
+        _write(folder / name, text)
+
+
+def _write(path: Path, text: str) -> None:
+    content = text.encode("utf-8", errors="replace")
+    write_atomically(path, lambda file: file.write(content))
+
+
+def read_grade(folder: Path) -> Grade | None:
+    """The grade that was written to a folder; None where there is none that can be read."""
+    try:
+        return Grade.from_dict(json.loads((folder / GRADE).read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError, KeyError):
+        return None
+
+
+def summary(grade: Grade) -> str:
+    """One line: points, and how many checks came out how."""
+    counts = dict.fromkeys(SIGNS, 0)
+    for verdict in grade.verdicts:
+        counts[verdict.status] += 1
+    parts = ", ".join(f"{count} {status}" for status, count in counts.items() if count)
+    return f"{grade.earned:g} of {grade.possible:g} points ({parts})"
+
+
+def details(verdict: Verdict) -> str:
+    """What was expected, what was seen and how to mend it; as plain text."""
+    lines = [f"expected: {verdict.expected}", f"seen:     {verdict.seen}"]
+    return "\n".join([*lines, f"mend:     {verdict.remedy}"] if verdict.remedy else lines)
+
+
+def text_table(grade: Grade) -> str:
+    """All verdicts for a terminal or a notebook; details where a check did not pass."""
+    lines = []
+    for verdict in grade.verdicts:
+        points = f"{verdict.earned:g}/{verdict.points:g}"
+        lines.append(f"{SIGNS[verdict.status]} {points:>6}  {verdict.title}")
+        if verdict.status in (FAILED, NOT_MADE):
+            lines += [f"          {line}" for line in details(verdict).splitlines()]
+    return "\n".join([*lines, summary(grade)])
+
+
+def junit(grade: Grade) -> str:
+    """As JUnit's XML: a failed check is a failure; one that wasn't looked at is skipped."""
+    counts = [verdict.status for verdict in grade.verdicts]
+    suite = ElementTree.Element(
+        "testsuite",
+        name=_xml(grade.submission),
+        tests=str(len(counts)),
+        failures=str(counts.count(FAILED)),
+        errors="0",
+        skipped=str(counts.count(BLOCKED) + counts.count(NOT_MADE)),
+        time=str(grade.seconds),
+    )
+    for verdict in grade.verdicts:
+        case = ElementTree.SubElement(
+            suite, "testcase", classname=f"assignment_{grade.assignment}", name=verdict.check
+        )
+        if verdict.status != PASSED:
+            kind = "failure" if verdict.status == FAILED else "skipped"
+            message = _xml(f"{verdict.status}: {verdict.seen.splitlines()[0]}")
+            ElementTree.SubElement(case, kind, message=message).text = _xml(details(verdict))
+    root = ElementTree.Element("testsuites")
+    root.append(suite)
+    return ElementTree.tostring(root, encoding="unicode", xml_declaration=True)
+
+
+def _xml(text: str) -> str:
+    return NOT_IN_XML.sub("?", text)
+
+
+def gradescope(grade: Grade) -> dict[str, object]:
+    """As Gradescope's autograder reads it (results.json)."""
+    tests = []
+    for verdict in grade.verdicts:
+        tests.append(
+            {
+                "name": verdict.title,
+                "score": verdict.earned,
+                "max_score": verdict.points if verdict.status != NOT_MADE else 0,
+                "status": "passed" if verdict.status == PASSED else "failed",
+                "output": f"{verdict.status}\n{details(verdict)}",
+                "output_format": "text",
+                "visibility": "visible",
+            }
+        )
+    return {
+        "score": grade.earned,
+        "execution_time": grade.seconds,
+        "output": summary(grade),
+        "output_format": "text",
+        "tests": tests,
+    }
+
+
+def page(grade: Grade) -> str:
+    """A page for the student. Whatever comes from the submission is shown as text."""
+    title = f"{grade.submission}: assignment {grade.assignment.upper()}"
+    parts = [
+        "<!doctype html><html lang=en><meta charset=utf-8>",
+        f"<title>{html.escape(title)}</title><style>{STYLE}</style>",
+        f"<h1>{html.escape(title)}</h1><p><b>{html.escape(summary(grade))}</b></p>",
+    ]
+    for verdict in sorted(grade.verdicts, key=lambda one: one.status == PASSED):
+        points = f"{verdict.earned:g} of {verdict.points:g}"
+        parts.append(
+            f"<section class='{verdict.status}'><h2>{SIGNS[verdict.status]} "
+            f"{html.escape(verdict.title)} ({verdict.status}, {points})</h2>"
+            f"<p>Expected: {html.escape(verdict.expected)}</p>"
+            f"<p>Seen:</p><pre>{html.escape(verdict.seen)}</pre>"
+        )
+        if verdict.remedy:
+            parts.append(f"<p>How to mend it: {html.escape(verdict.remedy)}</p>")
+        parts.append("</section>")
+    versions = ", ".join(f"{name} {version}" for name, version in grade.versions.items())
+    footer = f"{versions}; isolation: {grade.isolation}; accuracy on {grade.dataset}"
+    return "\n".join([*parts, f"<footer><small>{html.escape(footer)}</small></footer></html>"])
+
+
+def grades_csv(grades: Iterable[Grade], without_grade: Iterable[str] = ()) -> str:
+    """The class: a row a student, a column a check.
+
+    Args:
+        grades: all there are.
+        without_grade: submissions at which the grader itself failed: named, without points.
+    """
+    rows = sorted(grades, key=lambda grade: grade.submission)
+    checks = list(dict.fromkeys(verdict.check for grade in rows for verdict in grade.verdicts))
+    file = io.StringIO()
+    writer = csv.writer(file, lineterminator="\n")
+    writer.writerow(["submission", "status", "points", "of", "not made", *checks])
+    for grade in rows:
+        by_check = {verdict.check: verdict for verdict in grade.verdicts}
+        cells = ["" if check not in by_check else _cell_of(by_check[check]) for check in checks]
+        status = "needs a look" if grade.not_made else "graded"
+        names = " ".join(verdict.check for verdict in grade.not_made)
+        points = [f"{grade.earned:g}", f"{grade.possible:g}"]
+        writer.writerow([_plain(grade.submission), status, *points, names, *cells])
+    for name in sorted(without_grade):
+        writer.writerow([_plain(name), "grader error", "", "", "", *[""] * len(checks)])
+    return file.getvalue()
+
+
+def _cell_of(verdict: Verdict) -> str:
+    return "" if verdict.status == NOT_MADE else f"{verdict.earned:g}"
+
+
+def _plain(name: str) -> str:
+    """A name that a spreadsheet does not take for a formula."""
+    return f"'{name}" if name[:1] in "=+-@\t\r" else name

@@ -1,0 +1,215 @@
+"""Running a student's code where it can do no harm: in a child process with limits.
+
+    outcome = run_isolated(DRIVER, arguments={"seed": 0}, readable={"model": folder / "model.py"})
+    if outcome.status == "ok":
+        logits = outcome.arrays["logits"]
+
+The *driver* is our own Python source; it runs in the child and calls the student's code. It does
+`import child`, which offers
+
+    child.arguments()              the JSON that was handed over as `arguments`
+    child.array("images")          one of the numpy arrays that were handed over as `arrays`
+    child.readable("model")        where a file or folder that was handed over lies (a `Path`)
+    child.answer({...}, name=...)  the driver's answer: once, and last; JSON and numpy arrays
+
+and may print. It starts in an empty work folder, with its own HOME. An exception in it, or an end
+without an answer, makes the outcome "failed"; its text is the exception's.
+
+**What is promised** wherever this runs: `run_isolated` returns an outcome within the wall time and
+10 s, whatever the child does; memory, its work folder, processes and output are bounded; the answer
+is parsed as data (no pickles), and what is malformed is a "bad answer"; nothing of the parent's
+environment is handed on. The student's code shares its process with the driver and can forge the
+driver's answer: believe only what you verify, and keep labels in the parent. There is no GPU.
+
+With the level **"bubblewrap"** (Linux, the package of that name installed and permitted) the child
+sees a file system with Python, its packages (of `cifar_lab`, not the grading), and what it was
+handed, all read-only. It can write to memory alone. Elsewhere there is nothing: no datasets, no
+home, no other submission. It has no network, sees no process but its own, and all of them end with
+it. It shares the host's kernel: a hole in that is a hole in this wall.
+
+With the level **"process"** the child may read and write whatever the user who grades may: labels
+on this disk are not safe, and neither is the grading. It gets namespaces of its own for network and
+processes where the Linux kernel permits that to everybody; where it does not, and on macOS, the
+network is open, and who sets out to can kill the grader or leave a process behind. Grade work of
+people you do not know with bubblewrap. On macOS memory and processes are looked at once a second.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import secrets
+import site
+import sys
+import tempfile
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, replace
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from cifar_lab.grading import isolation_bubblewrap as bubblewrap
+from cifar_lab.grading import isolation_files as files
+from cifar_lab.grading.isolation_child import TOKEN_BYTES
+from cifar_lab.grading.isolation_outcome import Outcome, judge
+from cifar_lab.grading.isolation_supervision import DEFAULT_LIMITS, Limits, supervise
+
+__all__ = ["DEFAULT_LIMITS", "Limits", "Outcome", "isolation_level", "run_isolated"]
+
+NAMESPACES = True  # at the level "process": ask the kernel for them
+MOST_READABLE_MIB = 2048  # at the level "process", where it is copied
+NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
+PROBE = """
+import child
+from importlib.util import find_spec
+assert find_spec("cifar_lab") and find_spec("numpy") and find_spec("torch")
+child.answer({})
+"""
+NO_LINKS = (
+    "{} is a link to another file. A submission was expected to contain its files themselves: put "
+    "a copy of the file in its place."
+)
+MARK = "CIFAR_LAB_SANDBOX"  # an environment variable by which the processes of a run are known
+
+
+def run_isolated(
+    script: str,
+    *,
+    arguments: Mapping[str, Any],
+    arrays: Mapping[str, np.ndarray] = {},
+    readable: Mapping[str, Path] = {},
+    limits: Limits = DEFAULT_LIMITS,
+) -> Outcome:
+    """Run a driver in a child process with limits.
+
+    Args:
+        script: the driver's source; see above for what it can import.
+        arguments: anything that JSON can hold.
+        arrays: arrays of numbers or booleans, by name.
+        readable: files and folders that the child may read, by name. Links in them lead nowhere.
+        limits: where the child is stopped.
+
+    Returns:
+        The outcome, whatever the child does.
+
+    Raises:
+        ValueError: the caller's: a name that can't be a file's, or a path that is not there.
+        TypeError: the caller's: arguments that JSON can't hold.
+        OSError: this machine's: no process can be started, no folder written, not Linux or macOS.
+    """
+    if os.name != "posix":
+        raise OSError("Student's code can be isolated on Linux and macOS; grade there, or in WSL.")
+    for name in (*arrays, *readable):
+        if not NAME.fullmatch(name):
+            raise ValueError(f"{name!r} can't be a file's name; use letters, digits, _, - and dots")
+    for name, path in readable.items():
+        if path.is_symlink():
+            return Outcome("failed", NO_LINKS.format(path.name))
+        if not path.is_file() and not path.is_dir():
+            raise ValueError(f"There is no file or folder {path} to be read as {name!r}.")
+    started = time.monotonic()
+    root = Path(tempfile.mkdtemp(prefix="cifar-lab-sandbox-")).resolve()
+    try:
+        _lay_out(root, script, arguments, arrays)
+        level = isolation_level()
+        if level == "process":
+            for name, path in readable.items():
+                try:
+                    files.copy(path, root / "readable" / name, MOST_READABLE_MIB)
+                except OSError as error:
+                    return Outcome("disk", f"The submission could not be copied: {error}.")
+        outcome = _run(root, level, readable, limits)
+    finally:
+        files.remove(root)
+    return replace(outcome, seconds=time.monotonic() - started)
+
+
+@cache
+def isolation_level() -> str:
+    """How far a child is isolated on this machine: "bubblewrap" or "process" (tried once)."""
+    if sys.platform != "linux" or bubblewrap.program() is None:
+        return "process"
+    root = Path(tempfile.mkdtemp(prefix="cifar-lab-sandbox-")).resolve()
+    try:
+        _lay_out(root, PROBE, {}, {})
+        outcome = _run(root, "bubblewrap", {}, Limits(wall_seconds=60))
+    except OSError:
+        return "process"
+    finally:
+        files.remove(root)
+    return "bubblewrap" if outcome.status == "ok" else "process"
+
+
+def _lay_out(
+    root: Path, script: str, arguments: Mapping[str, Any], arrays: Mapping[str, np.ndarray]
+) -> None:
+    """Put what the child reads into the sandbox's folder."""
+    inputs = root / "inputs"
+    for folder in (inputs, root / "readable", root / "work" / "home", root / "work" / "tmp"):
+        folder.mkdir(parents=True)
+    user, group = bubblewrap.USER_ID, bubblewrap.USER_ID
+    (root / "passwd").write_text(f"student:x:{user}:{group}::{bubblewrap.WORK}/home:/bin/sh\n")
+    for name in ("child", "enclosure"):
+        source = Path(__file__).with_name(f"isolation_{name}.py")
+        (inputs / f"{name}.py").write_bytes(source.read_bytes())
+    (inputs / "driver.py").write_text(script, encoding="utf-8")
+    (inputs / "arguments.json").write_text(json.dumps(dict(arguments)), encoding="utf-8")
+    for name, values in arrays.items():
+        np.save(inputs / f"{name}.npy", values, allow_pickle=False)
+
+
+def _run(root: Path, level: str, readable: Mapping[str, Path], limits: Limits) -> Outcome:
+    """Run the driver that was laid out, and judge how it ended."""
+    enclosed = level == "bubblewrap"
+    settings = {
+        "limits": asdict(limits),
+        "enclosed": enclosed,
+        "namespaces": NAMESPACES,
+        "parent": os.getpid(),
+    }
+    (root / "inputs" / "settings.json").write_text(json.dumps(settings), encoding="utf-8")
+    command = bubblewrap.command(root, readable, limits.file_mib) if enclosed else []
+    inside = bubblewrap.INSIDE if enclosed else root
+    command += [sys.executable, "-B", str(inside / "inputs" / "child.py")]
+    mark = secrets.token_hex(16)
+    token = secrets.token_bytes(TOKEN_BYTES)
+    ending = supervise(
+        command,
+        _environment(inside, enclosed, mark),
+        token=token,
+        mark=f"{MARK}={mark}",
+        work=None if enclosed else root / "work",
+        limits=limits,
+    )
+    return judge(ending, token, limits)
+
+
+def _environment(inside: Path, enclosed: bool, mark: str) -> dict[str, str]:
+    """All variables of the child: the same on every machine but for paths."""
+    package = inside / "packages" if enclosed else bubblewrap.PACKAGE.parent
+    variables = {
+        "PATH": f"{Path(sys.executable).parent}:/usr/local/bin:/usr/bin:/bin",
+        "HOME": str(inside / "work" / "home"),
+        "TMPDIR": str(inside / "work" / "tmp"),
+        "USER": "student",
+        "LOGNAME": "student",
+        "LANG": "C.UTF-8",
+        "MPLBACKEND": "Agg",
+        "CUDA_VISIBLE_DEVICES": "",
+        "PYTHONHASHSEED": "0",
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "PYTHONUSERBASE": site.getuserbase(),
+        MARK: mark,
+    }
+    variables |= {f"{name}_NUM_THREADS": "1" for name in ("OMP", "MKL", "OPENBLAS")}
+    if package.name not in ("site-packages", "dist-packages"):  # where it is found anyway
+        variables["PYTHONPATH"] = str(package)
+    libraries = os.environ.get("LD_LIBRARY_PATH", "").split(":")
+    own = [path for path in libraries if path and Path(path).is_relative_to(sys.base_prefix)]
+    if own:  # of a Python that was built to need it
+        variables["LD_LIBRARY_PATH"] = ":".join(own)
+    return variables

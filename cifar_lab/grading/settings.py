@@ -1,0 +1,151 @@
+"""What an instructor may change: points, limits and tolerances."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields, replace
+from pathlib import Path
+from typing import Any
+
+from cifar_lab.data import DATASETS
+from cifar_lab.errors import unknown_name
+from cifar_lab.grading.sandbox import Limits
+from cifar_lab.grading.table import CHECKS, Check
+
+ASSIGNMENTS = {"a": "cifar10", "b": "cifar100"}
+NUM_CLASSES = {"cifar10": 10, "cifar100": 100, "synthetic": 10}
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a submission is held against.
+
+    Attributes:
+        assignment: "a" or "b".
+        dataset: that the reported accuracy is of; the assignment's own by default.
+        data_folder: of the datasets; None for `$CIFAR_LAB_DATA` or `data`.
+        points: other points than the table's, by check; 0 leaves a check out.
+        max_parameters: the model must have fewer numbers; None for the assignment's.
+        free_constants: numbers in tensors that are neither parameters nor statistics of batch
+            normalisation and don't count: the means and deviations of a normalisation.
+        accuracy_tolerance: points of a percent between the reported accuracy and the measured.
+        max_minutes: of training.
+        min_iterations: that assignment A asks for.
+        min_words: of the student's own in each discussion of assignment B.
+        overfit_images: in the batch that is learnt by heart.
+        overfit_loss: cross-entropy to reach on it; a softmax in the model keeps it above 1.4.
+        batch_tolerance: largest change of a logit with its batch, as a share of the largest logit.
+        twice_tolerance: largest difference of logits between two passes.
+        batches: that a pass over a loader gives at most when the notebook runs on the stand-in.
+        template: notebook or Markdown file whose words are not the student's; None for the
+            package's own.
+        run: limits of each run of the notebook.
+        look: limits of looking at the model, and of measuring its accuracy.
+    """
+
+    assignment: str
+    dataset: str = ""
+    data_folder: Path | None = None
+    points: Mapping[str, float] = field(default_factory=dict)
+    max_parameters: int = 0
+    free_constants: int = 100
+    accuracy_tolerance: float = 0.5
+    max_minutes: float = 60.0
+    min_iterations: int = 2
+    min_words: int = 30
+    overfit_images: int = 16
+    overfit_loss: float = 1.0
+    batch_tolerance: float = 1e-3
+    twice_tolerance: float = 1e-5
+    batches: int = 6
+    template: Path | None = None
+    run: Limits = Limits(wall_seconds=600.0, cpu_seconds=600)
+    look: Limits = Limits(wall_seconds=600.0, cpu_seconds=600)
+
+    def __post_init__(self) -> None:
+        if self.assignment not in ASSIGNMENTS:
+            raise unknown_name("assignment", self.assignment, ASSIGNMENTS)
+        if not self.dataset:
+            object.__setattr__(self, "dataset", ASSIGNMENTS[self.assignment])
+        if self.dataset not in DATASETS:
+            raise unknown_name("dataset", self.dataset, DATASETS)
+        if not self.max_parameters:
+            most = 308_310 if self.assignment == "a" else 1_000_000
+            object.__setattr__(self, "max_parameters", most)
+        for name in self.points:
+            if name not in CHECKS:
+                raise unknown_name("check", name, CHECKS)
+
+    @property
+    def num_classes(self) -> int:
+        """Logits that a model must give."""
+        return NUM_CLASSES[self.dataset]
+
+    def checks(self) -> dict[Check, float]:
+        """The assignment's checks with their points, in the table's order."""
+        place = list(ASSIGNMENTS).index(self.assignment)
+        points = {
+            check: float(self.points.get(check.name, check.points[place] or 0))
+            for check in CHECKS.values()
+            if check.points[place] is not None
+        }
+        return {check: value for check, value in points.items() if value > 0}
+
+    def expected(self, check: Check) -> str:
+        """What the check looks for, with these settings' values."""
+        values = {one.name: getattr(self, one.name) for one in fields(self)}
+        minutes = self.run.wall_seconds / 60
+        return check.expected.format(**values, num_classes=self.num_classes, run_minutes=minutes)
+
+    def to_dict(self) -> dict[str, Any]:
+        """All but where the data is, as plain values that JSON can hold."""
+        content = asdict(replace(self, points={}))
+        del content["data_folder"]
+        content["points"] = {check.name: points for check, points in self.checks().items()}
+        content["template"] = None if self.template is None else self.template.read_text()
+        return content
+
+
+def read_settings(path: Path | None, **given: Any) -> Settings:
+    """Settings from a TOML or JSON file, and from what was given beside it.
+
+    The file has the names of `Settings`, with tables (objects) `points`, `run` and `look`.
+
+    Raises:
+        ValueError: a file that can't be read so, or a name or value that settings don't have.
+    """
+    content: dict[str, Any] = {} if path is None else _read(path)
+    content |= {name: value for name, value in given.items() if value is not None}
+    known = {one.name for one in fields(Settings)}
+    for name in content:
+        if name not in known:
+            raise unknown_name("setting", name, known)
+    try:
+        for name, usual in (("run", Settings.run), ("look", Settings.look)):
+            if isinstance(content.get(name), dict):
+                content[name] = replace(usual, **content[name])
+        for name in ("template", "data_folder"):
+            if isinstance(content.get(name), str):
+                content[name] = Path(content[name])
+        return Settings(**content)
+    except TypeError as error:
+        raise ValueError(f"The settings can't be used: {error}.") from error
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        text = path.read_text(encoding="utf-8")
+        if path.suffix == ".json":
+            content = json.loads(text)
+        else:
+            try:
+                import tomllib
+            except ImportError as error:
+                raise ValueError("TOML needs Python 3.11; write the settings as .json") from error
+            content = tomllib.loads(text)
+    except (OSError, ValueError) as error:
+        raise ValueError(f"The settings in {path} can't be read: {error}.") from error
+    if not isinstance(content, dict):
+        raise ValueError(f"{path} holds a {type(content).__name__}; expected names and values.")
+    return content
