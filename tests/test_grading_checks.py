@@ -25,7 +25,7 @@ QUICK = [name for name, mutant in MUTANTS.items() if mutant.quick]
 OFTEN = [name for name in QUICK if MUTANTS[name].often]
 RARELY = [name for name in QUICK if not MUTANTS[name].often]
 HARMFUL = [name for name, mutant in MUTANTS.items() if not mutant.quick]
-LIMITS = Limits(wall_seconds=60, cpu_seconds=120, memory_mib=2048, file_mib=64, processes=32)
+LIMITS = Limits(wall_seconds=120, cpu_seconds=120, memory_mib=2048, file_mib=64, processes=32)
 
 
 @pytest.fixture

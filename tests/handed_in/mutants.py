@@ -590,7 +590,7 @@ MUTANTS: dict[str, Mutant] = {
         "121.",
     ),
     "dropout that never ends": Mutant(
-        model(("x = self.drop(x)", "x = F.dropout(x, 0.001)")),
+        model(("x = self.drop(x)", "x = F.dropout(x, 0.01)")),
         frozenset({"eval_is_deterministic", "independent_of_batch"}),
         "F.dropout needs training=self.training",
     ),
