@@ -13,9 +13,8 @@ from typing import Any
 
 import pytest
 
-from cifar_lab.checkpoint import write_atomically
 from cifar_lab.grading.grade import fingerprint, grade_submission
-from cifar_lab.grading.reports import GRADE, read_grade, summary, write_reports
+from cifar_lab.grading.reports import GRADE, read_grade, summary, write_reports, write_text
 from cifar_lab.grading.settings import read_settings
 
 GRADER_ERROR_FILE = "grader-error.txt"
@@ -62,9 +61,8 @@ def test_has_a_grade(number: int, request: pytest.FixtureRequest, record_propert
         grade = grade_submission(folder, settings)
         write_reports(grade, reports)
     except Exception:
-        text = traceback.format_exc().encode(errors="replace")
         with suppress(OSError):
-            write_atomically(reports / GRADER_ERROR_FILE, lambda file: file.write(text))
+            write_text(reports / GRADER_ERROR_FILE, traceback.format_exc())
         raise
     (reports / GRADER_ERROR_FILE).unlink(missing_ok=True)
     record_property("summary", summary(grade))

@@ -87,6 +87,13 @@ def grade_submission(
     started = time.monotonic()
     evidence = Evidence(folder, settings, notebook_missing_is_open=notebook_missing_is_open)
     verdicts = tuple(judge(evidence, check, points) for check, points in settings.checks().items())
+    return as_grade(folder, settings, verdicts, started)
+
+
+def as_grade(
+    folder: Path, settings: Settings, verdicts: tuple[Verdict, ...], started: float
+) -> Grade:
+    """The verdicts with all that a grade says besides; `started` is of `time.monotonic`."""
     return Grade(
         submission=folder.resolve().name,
         assignment=settings.assignment,

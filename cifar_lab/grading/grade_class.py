@@ -9,7 +9,6 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from cifar_lab.checkpoint import write_atomically
 from cifar_lab.grading.sandbox import isolation_level
 from cifar_lab.grading.settings import read_settings
 
@@ -81,7 +80,7 @@ def grade_class(
             f"Grading a class needs {error.name}: pip install 'cifar-lab[grading]'"
         ) from error
     from cifar_lab.grading import class_session
-    from cifar_lab.grading.reports import GRADES, grades_csv, read_grade
+    from cifar_lab.grading.reports import GRADES, grades_csv, read_grade, write_text
 
     if not submissions.is_dir():
         raise FileNotFoundError(f"There is no folder {submissions}.")
@@ -113,11 +112,11 @@ def grade_class(
         path = out / name / class_session.GRADER_ERROR_FILE
         if name in progress.failed and not path.exists():  # its worker died, or could not write
             with suppress(OSError):
-                _write(path, progress.failed[name])
+                write_text(path, progress.failed[name])
     grades = {name: read_grade(out / name) for name in names}
     missing = [name for name, grade in grades.items() if grade is None]
     table = grades_csv((grade for grade in grades.values() if grade is not None), missing)
-    _write(out / GRADES, table)
+    write_text(out / GRADES, table)
     minutes = (time.monotonic() - started) / 60
     print(f"{len(names) - len(missing)} of {len(names)} have a grade, in {minutes:.1f} minutes.")
     print(f"The class's table is {out / GRADES}; each student's page is {out}/NAME/report.html.")
@@ -126,8 +125,3 @@ def grade_class(
     if status == pytest.ExitCode.INTERRUPTED:
         raise KeyboardInterrupt
     return GRADER_ERROR if missing or status not in (0, 1) else 0
-
-
-def _write(path: Path, text: str) -> None:
-    content = text.encode(errors="replace")
-    write_atomically(path, lambda file: file.write(content))

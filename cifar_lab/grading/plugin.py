@@ -8,15 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
 
 from cifar_lab.grading.evidence import Evidence
-from cifar_lab.grading.grade import fingerprint, judge
+from cifar_lab.grading.grade import as_grade, judge
 from cifar_lab.grading.reports import details, summary, write_reports
-from cifar_lab.grading.sandbox import isolation_level
 from cifar_lab.grading.settings import read_settings
 from cifar_lab.grading.verdicts import BLOCKED, FAILED, PASSED, Grade, Verdict
-from cifar_lab.results import installed_version
 
 GRADER_ERROR = 3  # pytest's exit status for an internal error; a failed check gives 1
 
@@ -85,16 +82,8 @@ class Grading:
         """The whole grade; None where a check is missing."""
         if self.errors or set(self.verdicts) != set(self.checks):
             return None
-        return Grade(
-            submission=self.folder.resolve().name,
-            assignment=self.settings.assignment,
-            dataset=self.settings.dataset,
-            verdicts=tuple(self.verdicts[name] for name in self.checks),
-            seconds=round(time.monotonic() - self.started, 1),
-            isolation=isolation_level(),
-            versions={"cifar-lab": installed_version("cifar-lab"), "torch": torch.__version__},
-            fingerprint=fingerprint(self.folder, self.settings),
-        )
+        verdicts = tuple(self.verdicts[name] for name in self.checks)
+        return as_grade(self.folder, self.settings, verdicts, self.started)
 
     def pytest_sessionfinish(self, session: Any, exitstatus: int) -> None:
         """Write the files, and tell a grader's error from a failed check."""

@@ -38,10 +38,11 @@ def write_reports(grade: Grade, folder: Path) -> None:
         GRADE: json.dumps(grade.to_dict(), indent=1),
     }
     for name, text in texts.items():
-        _write(folder / name, text)
+        write_text(folder / name, text)
 
 
-def _write(path: Path, text: str) -> None:
+def write_text(path: Path, text: str) -> None:
+    """Write a whole file or none; what UTF-8 can't hold becomes a question mark."""
     content = text.encode("utf-8", errors="replace")
     write_atomically(path, lambda file: file.write(content))
 
