@@ -21,6 +21,7 @@ import torch
 from torch import Tensor, nn
 from tqdm.std import tqdm
 
+from cifar_lab.allocator import keep_freed_memory
 from cifar_lab.augment import Compose
 from cifar_lab.checkpoint import begin_or_resume, save_checkpoint
 from cifar_lab.data import ImageSet
@@ -177,6 +178,7 @@ def fit(
     check_seed(seed)
     device = as_device(device)
     precision = resolve_precision(recipe.precision, device)
+    keep_freed_memory()
     model.to(device)
     if recipe.channels_last:
         model.to(memory_format=torch.channels_last)
