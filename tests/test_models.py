@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import copy
+
 import pytest
 import torch
 from torch import nn
@@ -14,6 +16,7 @@ from cifar_lab.models import (
     SkeletonConvNet,
     build_model,
 )
+from cifar_lab.models.pointwise import PointwiseConvNorm
 from cifar_lab.models.separable import CIFAR100_MEAN, CIFAR100_STD
 from cifar_lab.models.size import count_macs, count_parameters
 
@@ -101,6 +104,58 @@ def test_a_separable_block_looks_around_then_mixes_channels() -> None:
     assert isinstance(relu, nn.ReLU)
     assert isinstance(dropout, nn.Dropout2d) and dropout.p == 0.3
     assert DSConvBlock(8, 16, stride=2)(torch.rand(2, 8, 32, 32)).shape == (2, 16, 16, 16)
+
+
+def test_pooling_inside_a_separable_block_is_pooling_after_it() -> None:
+    torch.manual_seed(0)
+    pooled = DSConvBlock(6, 16, p_drop=0.3, pool=True)
+    plain = DSConvBlock(6, 16, p_drop=0.3)
+    plain.layers[2].weight.data.uniform_(-1, 1)  # as training may leave it: some below zero
+    for mine, other in zip(pooled.parameters(), plain.parameters(), strict=True):
+        mine.data.copy_(other.data)
+    images = torch.randn(8, 6, 10, 10)
+    outputs, gradients = [], []
+    for model in (pooled, nn.Sequential(plain, nn.MaxPool2d(2))):
+        torch.manual_seed(1)
+        outputs.append(model(images))
+        (outputs[-1] ** 2).sum().backward()
+        gradients.append([parameter.grad for parameter in model.parameters()])
+    assert torch.equal(*outputs)
+    for mine, other in zip(*gradients, strict=True):
+        assert torch.equal(mine, other)
+
+
+def test_a_convolution_with_its_norm_folded_in_equals_the_two_layers() -> None:
+    torch.manual_seed(0)
+    folded = PointwiseConvNorm(3, 12).double()
+    folded.norm.weight.data.uniform_(-1, 1)
+    folded.norm.bias.data.uniform_(-1, 1)
+    layers = nn.Sequential(*copy.deepcopy([folded.conv, folded.norm]))
+    images = 3 + torch.randn(4, 3, 5, 6, dtype=torch.double) * torch.tensor([1, 0.1, 5]).view(
+        3, 1, 1
+    )
+    for _ in range(2):
+        outputs, gradients = [], []
+        for model in (folded, layers):
+            inputs = images.clone().requires_grad_()
+            outputs.append(model(inputs))
+            gradients.append(
+                torch.autograd.grad(outputs[-1].pow(3).sum(), [inputs, *model.parameters()])
+            )
+        torch.testing.assert_close(*outputs)
+        torch.testing.assert_close(*gradients, rtol=1e-5, atol=1e-7)
+        torch.testing.assert_close(*(list(m.state_dict().values()) for m in (folded, layers)))
+    torch.testing.assert_close(folded.eval()(images), layers.eval()(images))
+
+
+def test_a_folded_norm_keeps_its_digits_in_mixed_precision() -> None:
+    torch.manual_seed(0)
+    folded = PointwiseConvNorm(3, 12)
+    images = 100 + torch.randn(64, 3, 8, 8)  # bf16 has no digits left for their variance
+    with torch.autocast("cpu", torch.bfloat16):
+        folded(images)
+    expected = (folded.conv.weight.flatten(1) ** 2).sum(dim=1)
+    torch.testing.assert_close(folded.norm.running_var, 0.9 + 0.1 * expected, rtol=0.1, atol=0)
 
 
 def test_normalize_is_torchvision_s_and_has_no_parameters() -> None:
