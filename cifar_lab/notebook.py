@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -26,6 +27,9 @@ def run_notebook(
     path: Path, out: Path, parameters: Mapping[str, Any], *, in_place: bool = False
 ) -> Path:
     """Execute a notebook in a new kernel; what its cells print appears in the terminal too.
+
+    The executed copy is saved after every cell, and the kernel finds its path in
+    `$CIFAR_LAB_NOTEBOOK`.
 
     Args:
         path: the .ipynb file, executed in its own folder.
@@ -54,7 +58,13 @@ def run_notebook(
         ) from error
 
     class TalkingClient(NotebookClient):
-        """Repeats in the terminal what cells print, as it comes."""
+        """Repeats in the terminal what cells print, as it comes; saves after each cell."""
+
+        async def async_execute_cell(self, *arguments: Any, **options: Any) -> NotebookNode:
+            try:
+                return await super().async_execute_cell(*arguments, **options)
+            finally:
+                _write(executed, nbformat.writes(notebook))
 
         def process_message(self, message: dict[str, Any], *arguments: Any) -> Any:
             if message["msg_type"] == "stream":
@@ -68,6 +78,7 @@ def run_notebook(
     notebook = nbformat.read(path, as_version=4)
     code = code_digest(notebook)
     folder = new_folder(out / path.stem)
+    executed = folder / path.name
     failure: BaseException | None = None
     originals = _set_parameters(notebook, parameters)
     client = TalkingClient(
@@ -77,7 +88,7 @@ def run_notebook(
         resources={"metadata": {"path": str(path.parent)}},
     )
     try:
-        client.execute()
+        client.execute(env={**os.environ, "CIFAR_LAB_NOTEBOOK": str(executed.resolve())})
     except BaseException as error:  # also Ctrl-C, a time-out or a dead kernel: save what there is
         failure = error
     # A progress bar redraws its line hundreds of times; only what was last seen is kept, and
@@ -89,8 +100,8 @@ def run_notebook(
     notebook.metadata["cifar_lab"] = {"executed_code_sha256": code}
     page, _ = HTMLExporter().from_notebook_node(notebook)
     page = page.replace("</head>", f"{PAGE_STYLE}</head>", 1)
-    _write(folder / path.name, nbformat.writes(notebook))
-    _write((folder / path.name).with_suffix(".html"), page)
+    _write(executed, nbformat.writes(notebook))
+    _write(executed.with_suffix(".html"), page)
     if in_place and failure is None:
         for index, source in originals.items():
             notebook.cells[index].source = source

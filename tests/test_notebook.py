@@ -102,6 +102,14 @@ def test_only_the_last_state_of_a_progress_bar_is_kept(tmp_path):
     assert printed(read(folder / "lesson.ipynb")).strip() == "4"
 
 
+def test_a_cell_finds_the_copy_with_the_outputs_up_to_it(tmp_path):
+    look = "import os; from pathlib import Path"
+    look += "; print('cell.' + 'outputs' in Path(os.environ['CIFAR_LAB_NOTEBOOK']).read_text())"
+    path = notebook_of(tmp_path, "print('cell.' + 'outputs')", look)
+    folder = run_notebook(path, tmp_path / "out", {})
+    assert printed(read(folder / "lesson.ipynb")) == "cell.outputs\nTrue\n"
+
+
 def test_a_failing_cell_is_reported_and_what_ran_is_kept(tmp_path):
     path = notebook_of(tmp_path, "print('before')", "1 / 0", "print('after')")
     with pytest.raises(ValueError, match="ZeroDivisionError"):
