@@ -16,23 +16,13 @@ from typing import Any
 
 from cifar_lab.data import DATASETS, Data, default_root, load
 from cifar_lab.doctor import examine
-from cifar_lab.errors import CorruptedDataError, DatasetUnavailableError, TrainingDivergedError
+from cifar_lab.errors import USER_ERRORS
 from cifar_lab.experiments import EXPERIMENTS, GROUPS, find_experiments
 from cifar_lab.notebook import run_notebook
 from cifar_lab.reporting import results_table, uses_of_test_set
 from cifar_lab.results import find_results
 from cifar_lab.runs import run
 
-# What a user can mend: shown as one message, without a traceback.
-USER_ERRORS = (
-    ValueError,
-    TypeError,
-    OSError,
-    ImportError,
-    CorruptedDataError,
-    DatasetUnavailableError,
-    TrainingDivergedError,
-)
 RUNS = Path("runs")
 
 
@@ -108,13 +98,32 @@ def build_parser() -> argparse.ArgumentParser:
         description="Grade each sub-folder of SUBMISSIONS. What is graded and unchanged is kept, "
         "so a run that broke off goes on with the same command. Exit status 3: the grader itself "
         "failed at a submission, which then has no grade.",
-        epilog="example: cifar-lab grade submissions/ --assignment a --jobs 2 --out grades",
+        epilog="example: cifar-lab grade submissions/ --assignment a --jobs 2",
     )
     grade_parser.add_argument("path", type=Path, metavar="SUBMISSIONS", help="a folder a student")
     grade_parser.add_argument("--assignment", choices=("a", "b"), required=True)
     grade_parser.add_argument("--jobs", type=int, default=1, help="submissions at a time")
     grade_parser.add_argument("--settings", type=Path, help="TOML or JSON: points and limits")
 
+    bench_parser = commands.add_parser(
+        "bench",
+        help="how fast experiments train, beside the plain way of doing it",
+        description="Train each experiment for some epochs in the course's plain way (torchvision, "
+        "PIL, DataLoader, float32) and with this library, in turn. Prints tables; leaves "
+        "bench.json and bench.png in a new folder OUT/bench.",
+        epilog="example: cifar-lab bench cifar10-mlp --images 6400 --pairs 2",
+    )
+    bench_parser.add_argument(
+        "names",
+        nargs="*",
+        default=["assignment-a", "cifar100-smallcifarnet"],
+        metavar="NAME",
+        help="an experiment or a group (default: assignment-a and cifar100-smallcifarnet)",
+    )
+    bench_parser.add_argument("--pairs", type=int, default=3, help="of epochs (default: 3)")
+    bench_parser.add_argument("--images", type=int, help="in an epoch (default: all)")
+    for each in (run_parser, bench_parser):
+        each.add_argument("--device", help="cuda, mps or cpu (default: the best there is)")
     for each in (run_parser, table_parser):
         each.add_argument("names", nargs="+", metavar="NAME", help="an experiment or a group")
     run_parser.add_argument(
@@ -126,7 +135,6 @@ def build_parser() -> argparse.ArgumentParser:
         help="one seed, a range 0-4 or a list 0,2,7 (default: 0)",
     )
     run_parser.add_argument("--epochs", type=int, help="another number than the recipe's")
-    run_parser.add_argument("--device", help="cuda, mps or cpu (default: the best there is)")
     run_parser.add_argument("--resume", action="store_true", help="go on with a run that broke off")
     run_parser.add_argument(
         "--backup", type=Path, help="existing folder that gets a copy of every file"
@@ -148,13 +156,13 @@ def build_parser() -> argparse.ArgumentParser:
         "--in-place", action="store_true", help="also store the outputs in the notebook itself"
     )
     grade_parser.add_argument(
-        "--out", type=Path, default=Path("grades"), help="folder of the grades (default: grades)"
+        "--out", type=Path, help="folder of the grades (default: grades-a or grades-b)"
     )
-    for each in (run_parser, table_parser, notebook_parser):
+    for each in (run_parser, table_parser, notebook_parser, bench_parser):
         each.add_argument("--out", type=Path, help="folder of the results (default: runs)")
-    for each in (run_parser, table_parser, notebook_parser, grade_parser):
+    for each in (run_parser, table_parser, notebook_parser, grade_parser, bench_parser):
         each.add_argument("--dataset", choices=DATASETS, help="another dataset than usual")
-    for each in (run_parser, notebook_parser, doctor_parser, grade_parser):
+    for each in (run_parser, notebook_parser, doctor_parser, grade_parser, bench_parser):
         each.add_argument(
             "--data", type=Path, help="folder of the datasets (default: $CIFAR_LAB_DATA or data)"
         )
@@ -171,6 +179,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "notebook": _notebook,
         "doctor": _doctor,
         "grade": _grade,
+        "bench": _bench,
     }
     status: int | None = 0
     try:
@@ -254,13 +263,34 @@ def _grade(options: argparse.Namespace) -> int:
 
     return grade_class(
         options.path,
-        options.out,
+        options.out or Path(f"grades-{options.assignment}"),
         assignment=options.assignment,
         jobs=options.jobs,
         dataset=options.dataset,
         data_folder=options.data,
         settings=options.settings,
     )
+
+
+def _bench(options: argparse.Namespace) -> None:
+    from cifar_lab.bench import comparison, report
+
+    comparisons: list[comparison.Comparison] = []
+    try:
+        for one in comparison.compare(
+            find_experiments(options.names),
+            dataset=options.dataset,
+            data_folder=options.data,
+            images=options.images,
+            pairs=options.pairs,
+            device=options.device,
+        ):
+            comparisons.append(one)
+    finally:  # what was measured is kept, also when a later experiment fails or is interrupted
+        if comparisons:
+            folder = report.save(comparisons, options.out or RUNS)
+            print(report.text(comparisons))
+            print(f"Saved bench.json and bench.png in {folder}")
 
 
 if __name__ == "__main__":

@@ -12,11 +12,9 @@ from torch import nn
 
 from cifar_lab.ablation import Trial
 from cifar_lab.data import ImageSet
-from cifar_lab.models.size import count_parameters
+from cifar_lab.models.size import MAX_PARAMETERS, count_parameters
 from cifar_lab.results import Result
 from cifar_lab.schedule import learning_rate_at
-
-MAX_PARAMETERS = 1_000_000
 
 
 def architecture(result: Result, baseline: Result, trials: Sequence[Trial]) -> str:

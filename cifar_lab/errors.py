@@ -22,6 +22,18 @@ class TrainingDivergedError(RuntimeError):
     """The loss became NaN or infinite."""
 
 
+# What a user can mend: commands show it as one message, without a traceback.
+USER_ERRORS = (
+    ValueError,
+    TypeError,
+    OSError,
+    ImportError,
+    CorruptedDataError,
+    DatasetUnavailableError,
+    TrainingDivergedError,
+)
+
+
 def unknown_name(kind: str, name: object, known: Iterable[str]) -> ValueError:
     """The error for a name that is not in a registry; it offers the nearest names first."""
     known = sorted(known)

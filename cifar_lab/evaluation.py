@@ -19,7 +19,7 @@ from cifar_lab.loading import (
     num_classes_of,
     sources_of,
 )
-from cifar_lab.models.size import count_parameters, evaluation_mode
+from cifar_lab.models.size import MAX_PARAMETERS, count_parameters, evaluation_mode
 
 EVALUATION_BATCH_SIZE = 500
 
@@ -76,7 +76,7 @@ def evaluate(
     test: ImageSet | Loader | None = None,
     *,
     batch_size: int = 32,
-    max_parameters: int = 1_000_000,
+    max_parameters: int = MAX_PARAMETERS,
 ) -> float:
     """Assignment B's grade: the test accuracy of a model with fewer than a million parameters.
 

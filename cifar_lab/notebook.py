@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cifar_lab.checkpoint import write_atomically
+from cifar_lab.files import write_text
 from cifar_lab.results import new_folder
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ def run_notebook(
             try:
                 return await super().async_execute_cell(*arguments, **options)
             finally:
-                _write(executed, nbformat.writes(notebook))
+                write_text(executed, nbformat.writes(notebook))
 
         def process_message(self, message: dict[str, Any], *arguments: Any) -> Any:
             if message["msg_type"] == "stream":
@@ -100,12 +100,12 @@ def run_notebook(
     notebook.metadata["cifar_lab"] = {"executed_code_sha256": code}
     page, _ = HTMLExporter().from_notebook_node(notebook)
     page = page.replace("</head>", f"{PAGE_STYLE}</head>", 1)
-    _write(executed, nbformat.writes(notebook))
-    _write(executed.with_suffix(".html"), page)
+    write_text(executed, nbformat.writes(notebook))
+    write_text(executed.with_suffix(".html"), page)
     if in_place and failure is None:
         for index, source in originals.items():
             notebook.cells[index].source = source
-        _write(path, nbformat.writes(notebook) + "\n")
+        write_text(path, nbformat.writes(notebook) + "\n")
     print(f"Saved {path.name} and its HTML page in {folder}")
     if isinstance(failure, CellExecutionError | CellTimeoutError | DeadKernelError):
         raise ValueError(f"A cell of {path} failed:\n{failure}")
@@ -143,7 +143,3 @@ def _set_parameters(notebook: NotebookNode, parameters: Mapping[str, Any]) -> di
         if not cells:
             raise ValueError(f"The notebook has no cell tagged 'parameters' to set {name!r} in.")
     return originals
-
-
-def _write(path: Path, text: str) -> None:
-    write_atomically(path, lambda file: file.write(text.encode()))

@@ -14,7 +14,8 @@ from typing import Any
 import torch
 from torch import nn
 
-from cifar_lab.checkpoint import load_weights, write_atomically
+from cifar_lab.checkpoint import load_weights
+from cifar_lab.files import write_text
 from cifar_lab.models import build_model
 from cifar_lab.recipe import Recipe
 from cifar_lab.reproducibility import device_name
@@ -80,8 +81,7 @@ class Result:
         }
         content["recipe"] = self.recipe.to_dict()
         content["history"] = [asdict(record) for record in self.history]
-        text = json.dumps(content, indent=1)
-        write_atomically(path, lambda file: file.write(text.encode()))
+        write_text(path, json.dumps(content, indent=1))
 
 
 def load_result(folder: str | Path, *, with_model: bool = False) -> Result:

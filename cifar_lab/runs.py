@@ -8,10 +8,11 @@ from pathlib import Path
 
 import torch
 
-from cifar_lab.checkpoint import copy_atomically, is_of_recipe, load_weights, save_weights
+from cifar_lab.checkpoint import is_of_recipe, load_weights, save_weights
 from cifar_lab.data import Data, load, split
 from cifar_lab.evaluation import test_accuracy
 from cifar_lab.experiments import Experiment, find_experiment
+from cifar_lab.files import copy_atomically
 from cifar_lab.models.size import architecture_digest, count_macs, count_parameters
 from cifar_lab.recipe import Recipe, resolve_precision
 from cifar_lab.reproducibility import as_device, seed_everything

@@ -20,8 +20,9 @@ from typing import Any
 import torch
 from torch import nn
 
-from cifar_lab.checkpoint import save_weights, write_atomically
+from cifar_lab.checkpoint import save_weights
 from cifar_lab.errors import unknown_name
+from cifar_lab.files import write_atomically, write_text
 from cifar_lab.models.size import count_parameters
 from cifar_lab.recipe import Recipe
 from cifar_lab.results import Result, describe_environment
@@ -46,6 +47,9 @@ def submit(
 ) -> Path:
     """Write a submission: weights, the exported model, and a record of how it came about.
 
+    The grader hands the model images in [0, 1]: let it carry its normalisation, as the library's
+    models do.
+
     The folder then holds `weights.pt` (a `state_dict`), `model.pt2` (the model as `torch.export`
     gives it: it can be evaluated without your code), `submission.json`, and your notebook where it
     can be found. Put the executed, saved notebook in it yourself where it can't. What was in these
@@ -68,7 +72,8 @@ def submit(
 
     Raises:
         TypeError: neither a result with its model nor a module.
-        ValueError: an unknown assignment, or a module without its test accuracy.
+        ValueError: an unknown assignment, a module without its test accuracy, or one that is not
+            in percent.
         FileNotFoundError: the notebook that was named is not there.
     """
     if assignment not in DATASET_OF:
@@ -82,6 +87,13 @@ def submit(
         )
     if not isinstance(result, Result) and test_accuracy is None:
         raise ValueError("Give test_accuracy=..., in percent: the one that you report.")
+    if test_accuracy is not None:
+        test_accuracy = float(test_accuracy)
+        if not 1 < test_accuracy <= 100:
+            raise ValueError(
+                f"test_accuracy is {test_accuracy:g}; expected percent, such as 52.87. A share "
+                "from 0 to 1 becomes that with 100 * share."
+            )
     content: dict[str, Any] = {
         "format": FORMAT,
         "assignment": assignment,
@@ -119,13 +131,17 @@ def submit(
     except Exception as error:  # torch.export raises almost anything; grading runs the notebook
         first = (str(error).strip().splitlines() or [""])[0]
         print(f"{PROGRAM} could not be written ({type(error).__name__}: {first[:200]}).")
-    text = json.dumps(content, indent=1)
-    write_atomically(folder / MANIFEST, lambda file: file.write(text.encode()))
+    write_text(folder / MANIFEST, json.dumps(content, indent=1))
     _add_notebook(notebook, folder)
     return folder
 
 
-def check_submission(folder: str | Path = "submission", assignment: str | None = None) -> None:
+def check_submission(
+    folder: str | Path = "submission",
+    assignment: str | None = None,
+    *,
+    data_folder: str | Path | None = None,
+) -> None:
     """Run the grader's checks on your own submission and print what they found.
 
     It takes a minute or two: the notebook is run twice on a small stand-in. What can't be looked
@@ -135,10 +151,14 @@ def check_submission(folder: str | Path = "submission", assignment: str | None =
     Args:
         folder: that `submit` wrote.
         assignment: "a" or "b"; by default what the submission says.
+        data_folder: where the dataset is; None for `$CIFAR_LAB_DATA` or `data`.
+
+    Raises:
+        ValueError: it can't be told which assignment the submission is for.
     """
     from cifar_lab.grading.self_check import check  # it needs more than running a notebook does
 
-    check(Path(folder), assignment)
+    check(Path(folder), assignment, None if data_folder is None else Path(data_folder))
 
 
 def export_model(model: nn.Module) -> bytes:
@@ -184,8 +204,7 @@ def _add_notebook(named: str | Path | None, folder: Path) -> None:
             shutil.copyfile(path, target)
         print(f"{folder} is written. Its notebook is {path.name} as it was last saved.")
     elif colab is not None:
-        text = json.dumps(colab)
-        write_atomically(folder / "notebook.ipynb", lambda file: file.write(text.encode()))
+        write_text(folder / "notebook.ipynb", json.dumps(colab))
         print(f"{folder} is written, with this notebook as Colab holds it now.")
     else:
         print(f"{folder} is written. Save this notebook and put it in that folder too.")

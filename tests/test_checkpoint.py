@@ -7,7 +7,8 @@ import pytest
 import torch
 from torch import nn
 
-from cifar_lab.checkpoint import load_weights, save_weights, write_atomically
+from cifar_lab.checkpoint import load_weights, save_weights
+from cifar_lab.files import write_atomically
 from cifar_lab.models import build_model
 
 

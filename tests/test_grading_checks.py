@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import time
 from collections.abc import Iterator
@@ -14,12 +15,22 @@ from handed_in.correct import CORRECT, plain_a
 from handed_in.mutants import MUTANTS, Mutant
 from handed_in.quick import run_forked
 
-from cifar_lab.grading import evidence
+from cifar_lab.grading import evidence, reading
+from cifar_lab.grading.checks_report import HERE, given_words
 from cifar_lab.grading.grade import FUNCTIONS, grade_submission
-from cifar_lab.grading.sandbox import Limits
+from cifar_lab.grading.outcomes import answer_of
+from cifar_lab.grading.sandbox import Limits, Outcome
 from cifar_lab.grading.settings import Settings, read_settings
+from cifar_lab.grading.submissions import Cell
 from cifar_lab.grading.table import CHECKS
-from cifar_lab.grading.verdicts import BLOCKED, FAILED, PASSED, Grade
+from cifar_lab.grading.verdicts import (
+    BLOCKED,
+    FAILED,
+    PASSED,
+    Grade,
+    NotMadeError,
+    SubmissionError,
+)
 
 QUICK = [name for name, mutant in MUTANTS.items() if mutant.quick]
 OFTEN = [name for name in QUICK if MUTANTS[name].often]
@@ -188,3 +199,66 @@ def test_both_variants_of_the_stand_in_differ_in_the_test_images_alone(
     for name, values in first.items():
         assert (values == second[name]).all() == name.startswith("train"), name
     assert (first["test_labels"] != second["test_labels"]).all()
+
+
+def test_the_given_words_are_all_of_the_template_s_and_of_notebook_02_s() -> None:
+    notebook = Path(__file__).parents[1] / "notebooks/02_cifar100_under_a_million_parameters.ipynb"
+    cells = json.loads(notebook.read_text())["cells"]
+    text = "\n\n".join("".join(c["source"]) for c in cells if c["cell_type"] == "markdown")
+    assert (HERE / "notebook_b.md").read_text() == text + "\n", (
+        "Notebook 02's text has changed: write it to cifar_lab/grading/notebook_b.md, or a "
+        "student could hand it in as own words."
+    )
+    assert "Write in your own words" in given_words()
+    assert text in given_words()
+    assert reading.own_words(text, given_words()) == []
+
+
+@pytest.mark.parametrize(
+    ("printed", "accuracy"),
+    [
+        ("Test accuracy: 52.87 %", 52.87),
+        ("Test accuracy: 0.5287", 52.87),
+        ("test_acc=66.4", 66.4),
+        ("Test accuracy (10000 images): 52.87 %", 52.87),
+        ("Test accuracy after 20 epochs: 70.1 %", 70.1),
+        ("Test accuracy: 5287/10000 (52.87 %)", 52.87),
+        ("Accuracy of the network on the 10000 test images: 53 %", 53),
+        ("Test accuracy: 70.1 %\nTest accuracy of class cat: 40 %", 70.1),
+        ("Training accuracy: 99 %", None),
+    ],
+)
+def test_the_printed_accuracy_is_found(printed: str, accuracy: float | None) -> None:
+    output = {"output_type": "stream", "text": printed}
+    assert reading.reported_accuracy([Cell("code", "", 1, (output,), (), {})]) == accuracy
+
+
+@pytest.mark.parametrize(
+    "text", ["# a" + " " * 50_000 + "b", "\n" * 50_000, "](" * 50_000, "# a\n" * 50_000]
+)
+def test_no_text_keeps_the_grader_busy(text: str) -> None:
+    started = time.monotonic()
+    cell = Cell("markdown", text, None, (), (), {})
+    for _, section in reading.sections([cell]):
+        reading.own_words(section[:1000], "given")
+    reading.words(text)
+    assert time.monotonic() - started < 20
+
+
+def test_an_answer_of_the_students_own_making_is_no_answer() -> None:
+    forged = Outcome("ok", "", answer={"error": None, "watch": {"optimizers": 3}})
+    with pytest.raises(SubmissionError, match="its own making"):
+        answer_of(forged, "notebook_runs", evidence.RUN_ANSWER)
+
+
+def test_a_package_that_the_grading_machine_lacks_is_not_the_students_fault(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    looked_at = evidence.Evidence(tmp_path, settings_for("a"))
+    for module, error in (("sklearn.metrics", NotMadeError), ("helpers", SubmissionError)):
+        failure = {"kind": "ModuleNotFoundError", "text": f"No module named '{module}'"}
+        failure |= {"cell": 1, "cells": 2, "source": "import"}
+        kept = {"answer": {"error": failure}}
+        monkeypatch.setattr(looked_at, "_keep", lambda name, get, kept=kept: kept)
+        with pytest.raises(error):
+            looked_at.run()

@@ -121,7 +121,8 @@ def unreadable_class(tmp_path: Path) -> Path:
 def test_what_is_graded_and_unchanged_is_kept_and_what_changed_is_graded_again(
     unreadable_class: Path, tmp_path: Path
 ) -> None:
-    arguments = (unreadable_class, "--assignment", "a", "--jobs", 2, "--out", tmp_path / "out")
+    arguments = [unreadable_class, "--assignment", "a", "--jobs", 2, "--out", tmp_path / "out"]
+    arguments += ["--data", tmp_path / "nothing"]
     first = grade(*arguments)
     assert first.returncode == 0, first.stderr
     assert "[3/3]" in first.stdout
@@ -139,9 +140,7 @@ def test_what_is_graded_and_unchanged_is_kept_and_what_changed_is_graded_again(
     assert anna.stat().st_mtime_ns == times[anna]
     assert bert.stat().st_mtime_ns != times[bert]
     rows = list(csv.DictReader((tmp_path / "out" / "grades.csv").open()))
-    assert [row["status"] for row in rows] == ["needs a look", "needs a look", "grader error"] or [
-        row["status"] for row in rows
-    ] == ["graded", "graded", "grader error"]
+    assert [row["status"] for row in rows] == ["needs a look", "needs a look", "grader error"]
 
 
 @pytest.mark.parametrize(

@@ -81,7 +81,8 @@ def test_the_notebook_goes_into_the_folder(
     notebook = tmp_path / "work.ipynb"
     notebook.write_text("{}")
     folder = tmp_path / "mine"
-    monkeypatch.delenv("JPY_SESSION_NAME", raising=False)
+    for name in ("JPY_SESSION_NAME", "CIFAR_LAB_NOTEBOOK"):
+        monkeypatch.delenv(name, raising=False)
     cifar_lab.submit(result, assignment="a", out=folder)
     assert "Save this notebook and put it in that folder" in capsys.readouterr().out
     monkeypatch.setenv("JPY_SESSION_NAME", str(notebook))
@@ -112,10 +113,10 @@ def test_checking_ones_own_work_says_what_is_open_and_what_to_mend(
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.delenv("JPY_SESSION_NAME", raising=False)
-    monkeypatch.setenv("CIFAR_LAB_DATA", str(tmp_path / "nowhere"))
-    folder = cifar_lab.submit(result, assignment="a", out=tmp_path / "mine")
-    cifar_lab.check_submission(folder)
+    for name in ("JPY_SESSION_NAME", "CIFAR_LAB_NOTEBOOK"):
+        monkeypatch.delenv(name, raising=False)
+    folder = cifar_lab.submit(result, assignment="a", dataset="cifar10", out=tmp_path / "mine")
+    cifar_lab.check_submission(folder, data_folder=tmp_path / "nowhere")
     shown = capsys.readouterr().out
     assert "Your notebook's file is not in the folder yet" in shown
     assert "✓" in shown

@@ -173,7 +173,7 @@ def accuracy_agrees(evidence: Evidence) -> str:
     """The grader's own measurement, beside what is reported."""
     settings, manifest = evidence.settings, evidence.submission.manifest
     reported = manifest.get("test_accuracy")
-    if not isinstance(reported, int | float) or isinstance(reported, bool):
+    if not isinstance(reported, int | float) or not 0 <= reported <= 100:
         reported = reported_accuracy(evidence.cells())
     if reported is None:
         raise SubmissionError(

@@ -12,9 +12,10 @@ from typing import Any
 from cifar_lab.grading import reading
 from cifar_lab.grading.evidence import Evidence
 from cifar_lab.grading.verdicts import NotMadeError, SubmissionError
+from cifar_lab.models.size import MLP_PARAMETERS
 
-MLP_PARAMETERS = 308_310
-TEMPLATE = Path(__file__).with_name("template_b.md")
+HERE = Path(__file__).parent
+GIVEN = (HERE / "template_b.md", HERE / "notebook_b.md")  # whose words are not the student's
 TOPICS = {
     "model architecture": r"architectur",
     "hyperparameters": r"hyper[\s-]?param",
@@ -72,7 +73,7 @@ def time_within_limit(evidence: Evidence) -> str:
     source = "the recorded history"
     if isinstance(history, list) and history:
         given = [epoch.get("seconds") for epoch in history if isinstance(epoch, dict)]
-        if all(isinstance(one, int | float) and one >= 0 for one in given):
+        if all(isinstance(one, int | float) and 0 <= one < 1e9 for one in given):
             seconds = math.fsum(float(one) for one in given if one is not None)
     if seconds is None:
         seconds, source = reading.recorded_seconds(evidence.cells()), "the notebook's record"
@@ -97,16 +98,17 @@ def iterations_reported(evidence: Evidence) -> str:
     watch = evidence.run()["watch"]
     trained = {one["parameters"] for one in watch["optimizers"]} - {MLP_PARAMETERS}
     shown = reading.all_output(evidence.cells())
-    agreeing: dict[int, str] = {}
+    agreeing: set[tuple[int, float]] = set()  # networks of one size may differ in their training
     wrong: list[str] = []
     for text, parameters, accuracies in _reports(evidence, trained):
-        if any(reading.has_figure(shown, one, _tolerance(one)) for one in accuracies):
-            agreeing.setdefault(parameters, text)
+        right = [one for one in accuracies if reading.has_figure(shown, one, _tolerance(one))]
+        if right:
+            agreeing.add((parameters, round(right[0], 1)))
         elif accuracies:
             wrong.append(text[:120])
     needed = evidence.settings.min_iterations
     if len(agreeing) < needed:
-        seen = f"{len(agreeing)} reported networks agree with the run"
+        seen = f"{len(agreeing)} reported iterations agree with the run"
         if wrong:
             seen += f"; an accuracy that no cell's output shows: {wrong[0]!r}"
         raise SubmissionError(
@@ -115,7 +117,7 @@ def iterations_reported(evidence: Evidence) -> str:
             f"Report at least {needed} of them, each with its name, its number of parameters and "
             "its test accuracy in one line or table row, as printed by the notebook.",
         )
-    return f"networks of {_listed(agreeing)} parameters"
+    return f"networks of {_listed({parameters for parameters, _ in agreeing})} parameters"
 
 
 def _reports(evidence: Evidence, trained: set[int]) -> list[tuple[str, int, list[float]]]:
@@ -125,7 +127,8 @@ def _reports(evidence: Evidence, trained: set[int]) -> list[tuple[str, int, list
     for one in listed if isinstance(listed, list) else []:
         if isinstance(one, dict) and str(one.get("title") or "").strip():
             accuracy, parameters = one.get("test_accuracy"), one.get("parameters")
-            if parameters in trained and isinstance(accuracy, int | float):
+            is_number = isinstance(parameters, int) and isinstance(accuracy, int | float)
+            if is_number and parameters in trained and 0 <= accuracy <= 100:
                 found.append((str(one["title"]), int(parameters), [float(accuracy)]))
     for passage in reading.passages(evidence.cells()):
         if re.search(r"[^\W\d_]{3,}", passage) and re.search(r"\d", passage):
@@ -148,10 +151,8 @@ def _listed(numbers: Any) -> str:
 
 def choices_discussed(evidence: Evidence) -> str:
     """Five sections, and the words in them that are the student's."""
-    template, needed = (
-        _template(evidence.settings.template or TEMPLATE),
-        evidence.settings.min_words,
-    )
+    template = given_words(evidence.settings.template)
+    needed = evidence.settings.min_words
     best = dict.fromkeys(TOPICS, -1)
     for title, text in reading.sections(evidence.cells()):
         own = reading.own_words(text, template)
@@ -170,14 +171,23 @@ def choices_discussed(evidence: Evidence) -> str:
             "choices_discussed",
             f"{'; '.join(parts)}.",
             f"Under a heading for each, write at least {needed} words of your own: what you chose, "
-            "why, what you tried instead, and what came of it. The template's words don't count.",
+            "why, what you tried instead, and what came of it. Words that you were given, in the "
+            "template or in notebook 02, don't count.",
         )
     return ", ".join(f"{topic}: {count} words" for topic, count in best.items())
 
 
 @lru_cache
-def _template(path: Path) -> str:
-    """The words that the student was given."""
+def given_words(template: Path | None = None) -> str:
+    """The text that the student was given: the template (a notebook or Markdown) and notebook 02.
+
+    Without a template, the package's own.
+    """
+    paths = GIVEN if template is None else (template, *GIVEN[1:])
+    return "\n\n".join(_markdown(path) for path in paths)
+
+
+def _markdown(path: Path) -> str:
     text = path.read_text(encoding="utf-8")
     if path.suffix != ".ipynb":
         return text

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tempfile
 from contextlib import suppress
 from pathlib import Path
@@ -27,6 +28,41 @@ sys.path.insert(0, str(child.readable("drivers")))
 import {name}
 {name}.main()
 """
+
+
+# What a notebook may need beside the course's own packages, and a grading machine may lack.
+PACKAGES = re.compile(
+    "albumentations|captum|cv2|einops|fastai|ignite|keras|lightning|mlflow|optuna|pandas|plotly|"
+    "pytorch_lightning|ray|scipy|seaborn|skimage|sklearn|tensorboard|tensorflow|timm|torchinfo|"
+    "torchmetrics|torchsummary|torchviz|transformers|umap|wandb|xgboost"
+)
+# Which check each look at the model is for.
+LOOKS = {
+    "size": "parameter_count",
+    "weights": "weights_load",
+    "shapes": "output_shape",
+    "alone": "independent_of_batch",
+    "twice": "eval_is_deterministic",
+    "logits": "accuracy_agrees",
+    "gradients": "gradients_everywhere",
+    "overfit": "overfits_one_batch",
+}
+# What running a notebook is answered with, in outline: a forged answer is not looked into.
+RUN_ANSWER: dict[str, Any] = {
+    "error": (dict, type(None)),
+    "watch": {
+        "optimizers": list,
+        "test_batches": dict,
+        "losses": int,
+        "losses_of_shares": int,
+        "seeds": list,
+        "cudnn_deterministic": bool,
+        "cudnn_benchmark": bool,
+        "saved_after_training": bool,
+        "loaded_after_saving": bool,
+        "tested_after_loading": bool,
+    },
+}
 
 
 class Evidence:
@@ -67,15 +103,30 @@ class Evidence:
         answer = self._keep(f"run {variant} {again}", lambda: self._run(variant))["answer"]
         error = answer["error"]
         if error is not None:
+            self._excuse(error)
             where = f"cell {error['cell']} of {error['cells']} code cells"
             source = error["source"][:SHOWN_CHARACTERS]
             raise SubmissionError(
                 "notebook_runs",
                 f"{error['kind']} in {where}: {error['text'][:SHOWN_CHARACTERS]}\n\n{source}",
                 "Restart the kernel, run all cells, and mend this one. The checks run without a "
-                "network, on a stand-in for the images, with the files of the folder beside it.",
+                "network and without a GPU (device = 'cuda' if torch.cuda.is_available() else "
+                "'cpu'), on a stand-in for the images, with the files of the folder beside it.",
             )
         return answer
+
+    def _excuse(self, error: dict[str, str]) -> None:
+        """A package that this machine lacks is no fault of the submission.
+
+        Raises:
+            NotMadeError: that is what the notebook failed by.
+        """
+        found = re.match(r"No module named '(\w+)", error["text"])
+        if error["kind"] == "ModuleNotFoundError" and found and PACKAGES.fullmatch(found[1]):
+            raise NotMadeError(
+                f"The notebook needs the package {found[1]}, which the grading machine lacks. "
+                f"Install it where cifar-lab is installed, and grade again."
+            )
 
     def _run(self, variant: int, *, export: bool | None = None) -> dict[str, Any]:
         cells = [
@@ -98,9 +149,15 @@ class Evidence:
                 "weights": "weights" in readable,
             },
             readable=readable,
+            hidden=self._hidden(),
             limits=self.settings.run,
         )
-        return answer_of(outcome, "notebook_runs")
+        return answer_of(outcome, "notebook_runs", RUN_ANSWER)
+
+    def _hidden(self) -> list[Path]:
+        """The other submissions and the datasets."""
+        data = self.settings.data_folder
+        return [self.submission.folder.absolute().parent, *([] if data is None else [data])]
 
     def model(self) -> dict[str, Any]:
         """What running the notebook showed of its model.
@@ -190,6 +247,7 @@ class Evidence:
             },
             arrays=arrays,
             readable=readable,
+            hidden=self._hidden(),
             limits=self.settings.look,
         )
         return answer_of(outcome, "model_found")
@@ -202,11 +260,11 @@ class Evidence:
         """
         look = self.look()["answer"].get(name)
         if not isinstance(look, dict) or "value" not in look:
-            error = (look or {}).get("error", "no answer")
+            error = look.get("error", "no answer") if isinstance(look, dict) else "no answer"
             raise SubmissionError(
-                "output_shape",
-                f"The model can't take a batch of images (N, 3, 32, 32): {error}",
-                "forward must work for every number of images.",
+                LOOKS[name],
+                f"Trying it on the model failed: {error}",
+                "forward must take any number of images (N, 3, 32, 32), and train from there.",
             )
         return look["value"]
 

@@ -84,25 +84,37 @@ def grade_submission(
     Raises:
         Exception: the grader itself is at fault.
     """
-    started = time.monotonic()
+    started, of_files = time.monotonic(), fingerprint(folder, settings)
     evidence = Evidence(folder, settings, notebook_missing_is_open=notebook_missing_is_open)
     verdicts = tuple(judge(evidence, check, points) for check, points in settings.checks().items())
-    return as_grade(folder, settings, verdicts, started)
+    return as_grade(folder, settings, verdicts, started, of_files)
 
 
 def as_grade(
-    folder: Path, settings: Settings, verdicts: tuple[Verdict, ...], started: float
+    folder: Path,
+    settings: Settings,
+    verdicts: tuple[Verdict, ...],
+    started: float,
+    of_files: str,
 ) -> Grade:
-    """The verdicts with all that a grade says besides; `started` is of `time.monotonic`."""
+    """The verdicts with all that a grade says besides.
+
+    Args:
+        folder: the submission's.
+        settings: what it was held against.
+        verdicts: of all checks.
+        started: when, by `time.monotonic`.
+        of_files: the `fingerprint` from before: files that change meanwhile are graded again.
+    """
     return Grade(
-        submission=folder.resolve().name,
+        submission=folder.absolute().name,
         assignment=settings.assignment,
         dataset=settings.dataset,
         verdicts=verdicts,
         seconds=round(time.monotonic() - started, 1),
         isolation=isolation_level(),
         versions={"cifar-lab": installed_version("cifar-lab"), "torch": str(torch.__version__)},
-        fingerprint=fingerprint(folder, settings),
+        fingerprint=of_files,
     )
 
 
@@ -110,13 +122,23 @@ def fingerprint(folder: Path, settings: Settings) -> str:
     """Differs where the submission, a check or a setting differs: then it is graded again."""
     parts = [Submission(folder).fingerprint(), checks_version(), str(torch.__version__)]
     parts.append(json.dumps(settings.to_dict(), sort_keys=True))
+    parts.append(f"test images: {_has_test_images(settings)}")  # without them no accuracy is found
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()
+
+
+def _has_test_images(settings: Settings) -> bool:
+    try:
+        Evidence(Path(), settings).test_images()
+    except NotMadeError:
+        return False
+    return True
 
 
 @cache
 def checks_version() -> str:
     """SHA-256 of the grading's own files."""
     sha = hashlib.sha256()
-    for path in sorted(Path(__file__).parent.rglob("*.py")):
+    files = (path for path in Path(__file__).parent.rglob("*") if path.suffix in (".py", ".md"))
+    for path in sorted(files):
         sha.update(path.name.encode() + path.read_bytes())
     return sha.hexdigest()

@@ -80,6 +80,7 @@ def grade_class(
             f"Grading a class needs {error.name}: pip install 'cifar-lab[grading]'"
         ) from error
     from cifar_lab.grading import class_session
+    from cifar_lab.grading.grade import fingerprint
     from cifar_lab.grading.reports import GRADES, grades_csv, read_grade, write_text
 
     if not submissions.is_dir():
@@ -89,7 +90,9 @@ def grade_class(
         raise ValueError(f"{submissions} has no sub-folders; expected one for each student.")
     if jobs < 1:
         raise ValueError(f"jobs is {jobs}; expected at least 1.")
-    read_settings(settings, assignment=assignment, dataset=dataset, data_folder=data_folder)
+    held_against = read_settings(
+        settings, assignment=assignment, dataset=dataset, data_folder=data_folder
+    )
     out.mkdir(parents=True, exist_ok=True)
     if isolation_level() != "bubblewrap":
         print(PROCESS_WARNING, flush=True)
@@ -114,6 +117,9 @@ def grade_class(
             with suppress(OSError):
                 write_text(path, progress.failed[name])
     grades = {name: read_grade(out / name) for name in names}
+    for name, grade in grades.items():  # an earlier one of other files, where this run broke off
+        if grade is not None and grade.fingerprint != fingerprint(submissions / name, held_against):
+            grades[name] = None
     missing = [name for name, grade in grades.items() if grade is None]
     table = grades_csv((grade for grade in grades.values() if grade is not None), missing)
     write_text(out / GRADES, table)

@@ -7,7 +7,7 @@ import shutil
 import site
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
 
@@ -34,7 +34,9 @@ def program() -> str | None:
     return shutil.which("bwrap")
 
 
-def command(root: Path, readable: Mapping[str, Path], file_mib: int) -> list[str]:
+def command(
+    root: Path, readable: Mapping[str, Path], file_mib: int, hidden: Sequence[Path] = ()
+) -> list[str]:
     """The command that runs what stands behind it in a file system of its own.
 
     The only places to write to are file systems in memory: the work folder, the one for temporary
@@ -45,6 +47,7 @@ def command(root: Path, readable: Mapping[str, Path], file_mib: int) -> list[str
         root: the folder of this sandbox, with `inputs` and the files that describe its user.
         readable: names and the files or folders to put there.
         file_mib: what the work folder holds, in MiB.
+        hidden: folders that must not be seen, wherever they are.
     """
     options = [program() or "bwrap", "--unshare-all", "--unshare-user", "--die-with-parent"]
     options += ["--new-session", "--cap-drop", "ALL", "--hostname", "sandbox"]
@@ -65,7 +68,7 @@ def command(root: Path, readable: Mapping[str, Path], file_mib: int) -> list[str
         options += ["--ro-bind-try", name, name]
     for folder in python_folders():
         options += ["--ro-bind", str(folder), str(folder)]
-    for folder in _masked():
+    for folder in _masked(hidden):
         options += ["--tmpfs", str(folder), "--remount-ro", str(folder)]
     options += ["--ro-bind", str(root / "passwd"), "/etc/passwd"]
     options += ["--ro-bind", str(root / "inputs"), str(INSIDE / "inputs")]
@@ -108,12 +111,13 @@ def package_paths() -> list[str]:
     return [path for path in sys.path if Path(path).name in ("site-packages", "dist-packages")]
 
 
-def _masked() -> list[Path]:
-    """What must not be seen of the folders that are shown: the grader and the datasets."""
+def _masked(others: Sequence[Path]) -> list[Path]:
+    """What must not be seen of the folders that are shown: the grader, the datasets, others."""
     shown = [Path("/usr"), *python_folders()]
     is_checkout = (PACKAGE.parent / "pyproject.toml").exists()
     hidden = [PACKAGE.parent if is_checkout else PACKAGE / "grading"]
     hidden.append(Path(os.environ.get("CIFAR_LAB_DATA") or "data").resolve())
+    hidden += [path.resolve() for path in others]
     masked: list[Path] = []
     for path in sorted(path for path in hidden if path.is_dir()):
         is_shown = any(path.is_relative_to(folder) for folder in shown)

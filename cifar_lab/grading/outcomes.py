@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -15,13 +16,24 @@ CIFAR_FOLDERS = {"cifar10": "cifar-10-batches-py", "cifar100": "cifar-100-python
 SHOWN_CHARACTERS = 600
 
 
-def answer_of(outcome: Outcome, owner: str) -> dict[str, Any]:
+def answer_of(outcome: Outcome, owner: str, outline: Mapping[str, Any] = {}) -> dict[str, Any]:
     """The answer and its arrays.
 
+    Args:
+        outcome: of the child.
+        owner: the check that fails where there is no answer.
+        outline: what the answer must have: names, and the types of their values.
+
     Raises:
-        SubmissionError: the child did not come to its end.
+        SubmissionError: the child did not come to its end, or answered something else.
     """
     if outcome.status == "ok" and outcome.answer is not None:
+        if not _has_outline(outcome.answer, outline):
+            raise SubmissionError(
+                owner,
+                "The process in which the notebook ran gave an answer of its own making.",
+                "Take out what ends the process, or writes where the checks do.",
+            )
         return {"answer": outcome.answer, "arrays": outcome.arrays}
     printed = (outcome.stderr.strip() or outcome.stdout.strip())[-SHOWN_CHARACTERS:]
     raise SubmissionError(
@@ -31,6 +43,17 @@ def answer_of(outcome: Outcome, owner: str) -> dict[str, Any]:
         if owner == "notebook_runs"
         else "Export the model again with cifar_lab.submit.",
     )
+
+
+def _has_outline(answer: Mapping[str, Any], outline: Mapping[str, Any]) -> bool:
+    for name, kind in outline.items():
+        value = answer.get(name)
+        if isinstance(kind, Mapping):
+            if not isinstance(value, Mapping) or not _has_outline(value, kind):
+                return False
+        elif not isinstance(value, kind) or (name not in answer):
+            return False
+    return True
 
 
 @lru_cache

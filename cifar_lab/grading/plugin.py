@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from cifar_lab.grading.evidence import Evidence
-from cifar_lab.grading.grade import as_grade, judge
+from cifar_lab.grading.grade import as_grade, fingerprint, judge
 from cifar_lab.grading.reports import details, summary, write_reports
 from cifar_lab.grading.settings import read_settings
 from cifar_lab.grading.verdicts import BLOCKED, FAILED, PASSED, Grade, Verdict
@@ -47,7 +47,7 @@ class Grading:
         self.evidence = Evidence(self.folder, self.settings)
         self.verdicts: dict[str, Verdict] = {}
         self.errors = 0
-        self.started = time.monotonic()
+        self.started, self.of_files = time.monotonic(), fingerprint(self.folder, self.settings)
 
     def verdict(self, name: str) -> Verdict:
         """A check's verdict, found when it is first asked for."""
@@ -83,7 +83,7 @@ class Grading:
         if self.errors or set(self.verdicts) != set(self.checks):
             return None
         verdicts = tuple(self.verdicts[name] for name in self.checks)
-        return as_grade(self.folder, self.settings, verdicts, self.started)
+        return as_grade(self.folder, self.settings, verdicts, self.started, self.of_files)
 
     def pytest_sessionfinish(self, session: Any, exitstatus: int) -> None:
         """Write the files, and tell a grader's error from a failed check."""

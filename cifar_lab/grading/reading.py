@@ -12,16 +12,20 @@ from cifar_lab.grading.submissions import Cell
 
 CONTROL = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]")
 TAG = re.compile(r"<[^>]{0,500}>")
-HEADING = re.compile(r"^ {0,3}(#{1,6})\s+(.*?)\s*#*\s*$", re.MULTILINE)
-BOLD_HEADING = re.compile(r"^\s*(?:[-*]\s+|\d+[.)]\s+)?\*\*([^*\n]{3,80})\*\*", re.MULTILINE)
+HEADING = re.compile(r"^ {0,3}(#{1,6})[ \t]+(.*)$", re.MULTILINE)
+BOLD_HEADING = re.compile(
+    r"^[ \t]{0,8}(?:[-*][ \t]{1,8}|\d{1,3}[.)][ \t]{1,8})?\*\*([^*\n]{3,80})\*\*", re.MULTILINE
+)
 WORD = re.compile(r"[^\W\d_]{2,}(?:['’-][^\W\d_]+)*")  # noqa: RUF001 (an apostrophe as it is typed)
 PERCENT = re.compile(r"(?<![\d.,])(\d{1,3}(?:\.\d+)?)\s*(?:%|percent|\\%)")
 DECIMAL = re.compile(r"(?<![\d.,])(\d{1,3}\.\d+|100)(?![\d.,])")
 TEST_ACCURACY = re.compile(
-    r"test[\w \t]{0,20}?[ _-]?acc(?:uracy|\.)?\b[^\d\n]{0,40}?(?<![\d.])(\d{1,3}(?:\.\d+)?)\s*(%?)",
+    r"(?:test[\w \t]{0,20}?[ _-]?acc(?:uracy|\.)?\b|\baccuracy[^\n]{0,60}?\btest\b)([^\n]{0,120})",
     re.IGNORECASE,
 )
+FIGURE = re.compile(r"(?<![\d.,])(\d{1,3}(?:\.\d+)?)(?![\d,]|\.\d|\s*/)")
 MOST_TEXT = 2_000_000  # characters of a notebook's outputs that are looked at
+MOST_PROSE, MOST_HEADINGS = 200_000, 1_000  # and of its Markdown
 
 
 def output_text(cell: Cell) -> str:
@@ -54,14 +58,22 @@ def all_output(cells: Sequence[Cell]) -> str:
 def reported_accuracy(cells: Sequence[Cell]) -> float | None:
     """The last test accuracy in the outputs, in percent; None where none is printed.
 
-    A number up to 1 without a percent sign is a share.
+    In its line, a number with a percent sign comes before one without. One up to 1 without the
+    sign is a share. Lines about single classes don't count.
     """
-    found = TEST_ACCURACY.findall(all_output(cells))
-    if not found:
-        return None
-    number, percent = found[-1]
-    value = float(number)
-    return 100 * value if not percent and value <= 1 and "." in number else value
+    found = None
+    for line in all_output(cells).splitlines():
+        match = TEST_ACCURACY.search(line)
+        if match is None or re.search(r"\bclass(es)?\b", line, re.IGNORECASE):
+            continue
+        signed = PERCENT.findall(match[1])
+        plain = [number for number in FIGURE.findall(match[1]) if float(number) <= 100]
+        if signed:
+            found = float(signed[0])
+        elif plain:
+            value = float(plain[0])
+            found = 100 * value if value <= 1 and "." in plain[0] else value
+    return found
 
 
 def has_figure(text: str, value: float, tolerance: float) -> bool:
@@ -107,11 +119,11 @@ def percentages(passage: str) -> list[float]:
 
 def sections(cells: Sequence[Cell]) -> Iterator[tuple[str, str]]:
     """Each heading of the Markdown cells, and the text under it up to the next one."""
-    text = "\n\n".join(cell.source for cell in cells if cell.kind == "markdown")
+    text = "\n\n".join(cell.source for cell in cells if cell.kind == "markdown")[:MOST_PROSE]
     text = re.sub(r"^```.*?^```", "", text, flags=re.DOTALL | re.MULTILINE)
-    starts = [(m.start(), m.end(), len(m[1]), m[2]) for m in HEADING.finditer(text)]
+    starts = [(m.start(), m.end(), len(m[1]), m[2].strip(" \t#")) for m in HEADING.finditer(text)]
     starts += [(m.start(), m.end(), 7, m[1]) for m in BOLD_HEADING.finditer(text)]
-    starts.sort()
+    starts = sorted(starts)[:MOST_HEADINGS]
     for place, (_, end, level, title) in enumerate(starts):
         following = (start for start, _, other, _ in starts[place + 1 :] if other <= level)
         yield title, text[end : next(following, len(text))]
@@ -119,7 +131,7 @@ def sections(cells: Sequence[Cell]) -> Iterator[tuple[str, str]]:
 
 def words(text: str) -> list[str]:
     """Its words, in lower case, without links' addresses, code and HTML."""
-    text = re.sub(r"\]\([^)]*\)|https?://\S+|`[^`]*`", " ", TAG.sub(" ", text))
+    text = re.sub(r"\]\([^)\n]{0,500}\)|https?://\S+|`[^`]*`", " ", TAG.sub(" ", text))
     return [word.lower() for word in WORD.findall(text)]
 
 

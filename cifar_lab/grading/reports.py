@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from xml.etree import ElementTree
 
-from cifar_lab.checkpoint import write_atomically
+from cifar_lab.files import write_text
 from cifar_lab.grading.verdicts import BLOCKED, FAILED, NOT_MADE, PASSED, Grade, Verdict
 
 GRADE, JUNIT, PAGE, GRADESCOPE = "grade.json", "junit.xml", "report.html", "results.json"
@@ -39,12 +39,6 @@ def write_reports(grade: Grade, folder: Path) -> None:
     }
     for name, text in texts.items():
         write_text(folder / name, text)
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a whole file or none; what UTF-8 can't hold becomes a question mark."""
-    content = text.encode("utf-8", errors="replace")
-    write_atomically(path, lambda file: file.write(content))
 
 
 def read_grade(folder: Path) -> Grade | None:

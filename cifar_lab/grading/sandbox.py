@@ -44,7 +44,7 @@ import site
 import sys
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from functools import cache
 from pathlib import Path
@@ -82,6 +82,7 @@ def run_isolated(
     arguments: Mapping[str, Any],
     arrays: Mapping[str, np.ndarray] = {},
     readable: Mapping[str, Path] = {},
+    hidden: Sequence[Path] = (),
     limits: Limits = DEFAULT_LIMITS,
 ) -> Outcome:
     """Run a driver in a child process with limits.
@@ -91,6 +92,7 @@ def run_isolated(
         arguments: anything that JSON can hold.
         arrays: arrays of numbers or booleans, by name.
         readable: files and folders that the child may read, by name. Links in them lead nowhere.
+        hidden: folders that bubblewrap must not show, wherever they are.
         limits: where the child is stopped.
 
     Returns:
@@ -122,7 +124,7 @@ def run_isolated(
                     files.copy(path, root / "readable" / name, MOST_READABLE_MIB)
                 except OSError as error:
                     return Outcome("disk", f"The submission could not be copied: {error}.")
-        outcome = _run(root, level, readable, limits)
+        outcome = _run(root, level, readable, limits, hidden)
     finally:
         files.remove(root)
     return replace(outcome, seconds=time.monotonic() - started)
@@ -162,7 +164,13 @@ def _lay_out(
         np.save(inputs / f"{name}.npy", values, allow_pickle=False)
 
 
-def _run(root: Path, level: str, readable: Mapping[str, Path], limits: Limits) -> Outcome:
+def _run(
+    root: Path,
+    level: str,
+    readable: Mapping[str, Path],
+    limits: Limits,
+    hidden: Sequence[Path] = (),
+) -> Outcome:
     """Run the driver that was laid out, and judge how it ended."""
     enclosed = level == "bubblewrap"
     settings = {
@@ -172,7 +180,7 @@ def _run(root: Path, level: str, readable: Mapping[str, Path], limits: Limits) -
         "parent": os.getpid(),
     }
     (root / "inputs" / "settings.json").write_text(json.dumps(settings), encoding="utf-8")
-    command = bubblewrap.command(root, readable, limits.file_mib) if enclosed else []
+    command = bubblewrap.command(root, readable, limits.file_mib, hidden) if enclosed else []
     inside = bubblewrap.INSIDE if enclosed else root
     command += [sys.executable, "-B", str(inside / "inputs" / "child.py")]
     mark = secrets.token_hex(16)

@@ -5,31 +5,37 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from cifar_lab.data import DATASETS
 from cifar_lab.grading.grade import grade_submission
 from cifar_lab.grading.reports import text_table
 from cifar_lab.grading.settings import ASSIGNMENTS, Settings
 from cifar_lab.submission import MANIFEST
 
 
-def check(folder: Path, assignment: str | None) -> None:
+def check(folder: Path, assignment: str | None, data_folder: Path | None) -> None:
     """Print what the checks find.
 
     Raises:
         ValueError: no assignment is given, and the submission doesn't name one.
     """
-    if assignment is None:
-        try:
-            content = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
-            assignment = str(content["assignment"])
-        except (OSError, ValueError, KeyError, TypeError) as error:
+    try:
+        content = dict(json.loads((folder / MANIFEST).read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError) as error:
+        if assignment is None:
             raise ValueError(
                 f"{folder} does not say which assignment it is for; give assignment='a' or 'b', "
                 "or write the folder with cifar_lab.submit."
             ) from error
+        content = {}
+    assignment = assignment or str(content.get("assignment"))
     if assignment not in ASSIGNMENTS:
         raise ValueError(f"assignment is {assignment!r}; expected 'a' or 'b'.")
+    dataset = content.get("dataset")  # the stand-in, perhaps, where CIFAR can't be had
+    settings = Settings(
+        assignment, dataset=dataset if dataset in DATASETS else "", data_folder=data_folder
+    )
     print(f"Checking {folder} as the grader will; this takes a minute or two.", flush=True)
-    grade = grade_submission(folder, Settings(assignment), notebook_missing_is_open=True)
+    grade = grade_submission(folder, settings, notebook_missing_is_open=True)
     print(text_table(grade))
     if grade.not_made:
         print("A question mark is open: it could not be looked at here, and the grader will.")

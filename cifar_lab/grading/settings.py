@@ -12,6 +12,7 @@ from cifar_lab.data import DATASETS
 from cifar_lab.errors import unknown_name
 from cifar_lab.grading.sandbox import Limits
 from cifar_lab.grading.table import CHECKS, Check
+from cifar_lab.models.size import MAX_PARAMETERS, MLP_PARAMETERS
 from cifar_lab.submission import DATASET_OF as ASSIGNMENTS
 
 NUM_CLASSES = {"cifar10": 10, "cifar100": 100, "synthetic": 10}
@@ -38,8 +39,8 @@ class Settings:
         batch_tolerance: largest change of a logit with its batch, as a share of the largest logit.
         twice_tolerance: largest difference of logits between two passes.
         batches: that a pass over a loader gives at most when the notebook runs on the stand-in.
-        template: notebook or Markdown file whose words are not the student's; None for the
-            package's own.
+        template: notebook or Markdown file whose words are not the student's, as those of
+            notebook 02 are not; None for the package's own.
         run: limits of each run of the notebook.
         look: limits of looking at the model, and of measuring its accuracy.
     """
@@ -71,7 +72,7 @@ class Settings:
         if self.dataset not in DATASETS:
             raise unknown_name("dataset", self.dataset, DATASETS)
         if not self.max_parameters:
-            most = 308_310 if self.assignment == "a" else 1_000_000
+            most = MLP_PARAMETERS if self.assignment == "a" else MAX_PARAMETERS
             object.__setattr__(self, "max_parameters", most)
         for name in self.points:
             if name not in CHECKS:

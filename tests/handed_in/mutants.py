@@ -191,6 +191,11 @@ MUTANTS: dict[str, Mutant] = {
         "model.eval()",
         often=True,
     ),
+    "eval mode and no_grad forgotten": Mutant(
+        loop(("    model.eval()\n", ""), ("with torch.no_grad():", "with torch.enable_grad():")),
+        frozenset({"evaluates_in_eval_mode", "test_set_unused"}),
+        "model.eval()",
+    ),
     "a skip connection missing": Mutant(
         model((" + self.shortcut(x)", "")),
         frozenset({"gradients_everywhere"}),
@@ -528,7 +533,7 @@ MUTANTS: dict[str, Mutant] = {
     "discussion left as the template": Mutant(
         discussed(TEMPLATE.read_text()),
         frozenset({"choices_discussed"}),
-        "The template's words don't count",
+        "Words that you were given",
         assignment="b",
         often=True,
     ),

@@ -15,7 +15,7 @@ import sys
 import tempfile
 import traceback
 import types
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +38,7 @@ def run_forked(
     arguments: Mapping[str, Any],
     arrays: Mapping[str, np.ndarray] = {},
     readable: Mapping[str, Path] = {},
+    hidden: Sequence[Path] = (),
     limits: Limits | None = None,
 ) -> Outcome:
     """What `run_isolated` gives, without any isolation."""

@@ -71,12 +71,19 @@ def size(program: Any) -> dict[str, int]:
     tensors = {**program.constants, **program.state_dict}
     parameters = set(signature.parameters)
     counts = {"parameters": 0, "statistics": 0, "constants": 0}
+    seen = set()
     for name, tensor in tensors.items():
+        if not torch.is_tensor(tensor):
+            continue
+        place = (tensor.data_ptr(), tuple(tensor.shape))
+        if tensor.numel() and place in seen:  # a shared one counts once
+            continue
+        seen.add(place)
         if name in parameters:
             counts["parameters"] += tensor.numel()
-        elif name in statistics or name.endswith("num_batches_tracked"):
+        elif name in statistics or (name.endswith("num_batches_tracked") and tensor.numel() == 1):
             counts["statistics"] += tensor.numel()
-        elif torch.is_tensor(tensor):
+        else:
             counts["constants"] += tensor.numel()
     return counts
 

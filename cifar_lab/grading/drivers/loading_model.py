@@ -74,5 +74,11 @@ def load_weights() -> dict[str, Tensor]:
     if not isinstance(weights, dict) or not all(
         isinstance(name, str) and torch.is_tensor(value) for name, value in weights.items()
     ):
-        raise TypeError(f"it holds a {type(weights).__name__}, not the tensors of a state_dict")
+        names = (
+            f" with {', '.join(map(str, list(weights)[:5]))}" if isinstance(weights, dict) else ""
+        )
+        raise TypeError(
+            f"it holds a {type(weights).__name__}{names}, not the tensors of a state_dict: of a "
+            "checkpoint, save checkpoint['model'] or the like alone"
+        )
     return weights

@@ -13,7 +13,10 @@ import torch
 from standin import are_test_images
 from torch import nn
 from torch.nn import functional
-from torch.nn.modules.module import register_module_forward_pre_hook
+from torch.nn.modules.module import (
+    register_module_forward_hook,
+    register_module_forward_pre_hook,
+)
 from torch.optim.optimizer import (
     register_optimizer_step_post_hook,
     register_optimizer_step_pre_hook,
@@ -50,10 +53,11 @@ class Watch:
     def __init__(self) -> None:
         self.trained: dict[int, Trained] = {}
         self.test_batches = {"eval mode": 0, "train mode": 0, "with gradients": 0}
-        self.losses = self.losses_of_shares = 0
+        self.losses = self.losses_of_shares = self.undecided = 0
         self.seeds: list[list[Any]] = []
         self.clock = 0
         self.first_step = self.first_save = self.first_load = self.last_test = 0
+        self.inside: nn.Module | None = None
         self._hooks: list[Any] = []
 
     def start(self) -> None:
@@ -62,6 +66,7 @@ class Watch:
             register_optimizer_step_pre_hook(self._before_step),
             register_optimizer_step_post_hook(self._after_step),
             register_module_forward_pre_hook(self._before_forward),
+            register_module_forward_hook(self._after_forward, always_call=True),
         ]
         self._wrap(functional, "cross_entropy", self._see_loss)
         self._wrap(torch, "save", self._see_save)
@@ -79,6 +84,7 @@ class Watch:
 
     def report(self) -> dict[str, Any]:
         """All that was seen."""
+        self._decide(self.undecided)
         runs = [trained for trained in self.trained.values() if trained.steps]
         return {
             "optimizers": [
@@ -117,21 +123,38 @@ class Watch:
     def _after_step(self, optimizer: Any, arguments: Any, options: Any) -> None:
         trained = self.trained.get(id(optimizer))
         if trained is not None:
+            self.test_batches["with gradients"] += min(self.undecided, 1)
+            self._decide(max(0, self.undecided - 1))
             trained.steps += 1
             trained.fresh = trained.steps <= CAREFUL_WATCH
             self.first_step = self.first_step or self._now()
 
+    def _decide(self, evaluations: int) -> None:
+        """Passes in train mode that no step followed were evaluations."""
+        self.test_batches["train mode"] += evaluations
+        self.undecided = 0
+
     def _before_forward(self, module: nn.Module, arguments: tuple[Any, ...]) -> None:
+        if self.inside is not None:  # a part of a model that was looked at as a whole
+            return
         images = arguments[0] if arguments else None
         if not torch.is_tensor(images) or images.ndim != 4 or images.shape[1:] != (3, 32, 32):
             return
         if not len(images) or not are_test_images(images.detach()):
             return
+        self.inside = module
         self.last_test = self._now()
         modal = any(isinstance(layer, MODAL) and layer.training for layer in module.modules())
-        trains = module.training and torch.is_grad_enabled()  # for which it must be in train mode
-        self.test_batches["with gradients"] += trains
-        self.test_batches["train mode" if modal and not trains else "eval mode"] += 1
+        if not modal:
+            self.test_batches["eval mode"] += 1
+        elif torch.is_grad_enabled():  # it trains, if a step follows
+            self.undecided += 1
+        else:
+            self.test_batches["train mode"] += 1
+
+    def _after_forward(self, module: nn.Module, arguments: Any, outputs: Any) -> None:
+        if module is self.inside:
+            self.inside = None
 
     def _see_loss(self, logits: Any = None, *arguments: Any, **options: Any) -> None:
         logits = options.get("input", logits)

@@ -1,0 +1,74 @@
+"""The library's own way: `fit`, as every experiment is trained."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import nn
+
+from cifar_lab.augment import Compose
+from cifar_lab.bench.profile import Stopwatch, training_flops
+from cifar_lab.data import ImageSet, Role
+from cifar_lab.experiments import Experiment
+from cifar_lab.loading import Batches
+from cifar_lab.recipe import Recipe, resolve_precision
+from cifar_lab.state import EpochRecord, TrainingState
+from cifar_lab.training import fit, train_epoch
+
+
+class LibraryWay:
+    """Trains an experiment with `fit`. Arguments and methods as `PlainWay`'s."""
+
+    def __init__(self, experiment: Experiment, recipe: Recipe, device: torch.device) -> None:
+        self.experiment, self.recipe, self.device = experiment, recipe, device
+        self.precision = resolve_precision(recipe.precision, device)
+
+    def train(
+        self, train: ImageSet, watched: ImageSet, on_epoch: Callable[[EpochRecord], None]
+    ) -> None:
+        """Train, and measure the accuracy on `watched` after each epoch, not in its seconds."""
+        is_test = watched.role is Role.TEST
+        fit(
+            self._model(train.num_classes),
+            train,
+            self.recipe,
+            validation=None if is_test else watched,
+            test=watched if is_test else None,
+            device=self.device,
+            on_epoch=on_epoch,
+            progress=False,
+        )
+
+    def profile(self, train: ImageSet) -> tuple[dict[str, float], float]:
+        """The parts' shares of an epoch's time, and training's operations for an image."""
+        recipe = self.recipe
+        state = TrainingState(self._model(train.num_classes), recipe, self.precision)
+        loss_fn = nn.CrossEntropyLoss(label_smoothing=recipe.label_smoothing)
+        loader = Batches(
+            train,
+            recipe.batch_size,
+            shuffle=True,
+            transform=Compose(recipe.augment) if recipe.augment else None,
+            mix=recipe.mix,
+            channels_last=recipe.channels_last,
+            device=self.device,
+        )
+        flops = training_flops(state.model, loader, loss_fn)
+        watch = Stopwatch(state.model, state.optimizer)
+        train_epoch(
+            state.model,
+            watch.batches(loader),
+            state.optimizer,
+            loss_fn,
+            precision=self.precision,
+            scaler=state.scaler,
+            gradient_clip=recipe.gradient_clip,
+            after_step=lambda step: state.update_average(),
+        )
+        return watch.shares(), flops
+
+    def _model(self, num_classes: int) -> nn.Module:
+        torch.manual_seed(0)
+        model = self.experiment.build_model(num_classes).to(self.device)
+        return model.to(memory_format=torch.channels_last) if self.recipe.channels_last else model

@@ -1,0 +1,103 @@
+"""Where a training step's time goes, and what the device could do."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode, conv_flop_count
+
+from cifar_lab.loading import Loader
+
+PARTS = ("data", "forward", "backward", "optimizer", "rest")
+MATRIX_TRIES = 5
+TYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+
+
+class Stopwatch:
+    """Seconds of each of `PARTS`, taken at a training loop's own turning points.
+
+    "backward" begins with the loss and ends before the optimizer's step, so clipping is in it;
+    "rest" is all that is in none of the others, such as a moving average of weights.
+    """
+
+    def __init__(self, model: nn.Module, optimizer: torch.optim.Optimizer) -> None:
+        self.seconds = dict.fromkeys(PARTS, 0.0)
+        self.device = next(model.parameters()).device
+        self.last = 0.0
+        model.register_forward_pre_hook(lambda *_: self._mark("rest"))
+        model.register_forward_hook(lambda *_: self._mark("forward"))
+        optimizer.register_step_pre_hook(lambda *_: self._mark("backward"))
+        optimizer.register_step_post_hook(lambda *_: self._mark("optimizer"))
+
+    def batches(self, loader: Iterable[tuple[Tensor, Tensor]]) -> Iterator[tuple[Tensor, Tensor]]:
+        """The loader's batches; waiting for them is "data"."""
+        batches = iter(loader)
+        batch = next(batches, None)  # starting a DataLoader's workers is no part of a step
+        self.last = time.perf_counter()
+        while batch is not None:
+            yield batch
+            self._mark("rest")
+            following = next(batches, None)
+            if following is not None:  # nor is ending them
+                self._mark("data")
+            batch = following
+
+    def shares(self) -> dict[str, float]:
+        """Each part's share of the whole, from 0 to 1."""
+        total = sum(self.seconds.values())
+        return {part: seconds / total for part, seconds in self.seconds.items()}
+
+    def _mark(self, part: str) -> None:
+        wait_for(self.device)
+        now = time.perf_counter()
+        self.seconds[part] += now - self.last
+        self.last = now
+
+
+def wait_for(device: torch.device) -> None:
+    """Wait until the device has done all that it was given."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    elif device.type == "mps":
+        torch.mps.synchronize()
+
+
+def training_flops(model: nn.Module, loader: Loader, loss_fn: nn.Module) -> float:
+    """Floating-point operations of one image's forward and backward pass, in matrix products.
+
+    PyTorch's `FlopCounterMode` counts convolutions and matrix products; a multiplication and an
+    addition are two.
+    """
+    device = next(model.parameters()).device
+    images, labels = next(iter(loader))
+    backward = {torch.ops.aten.convolution_backward: _convolution_backward_flops}
+    with FlopCounterMode(display=False, custom_mapping=backward) as counter:
+        loss_fn(model(images.to(device)), labels.to(device)).backward()
+    model.zero_grad()
+    return counter.get_total_flops() / len(images)
+
+
+def _convolution_backward_flops(
+    grad_out_shape: list[int], x_shape: list[int], w_shape: list[int], *rest: Any, out_shape: Any
+) -> int:
+    """Of each gradient what the forward pass costs: PyTorch's own count leaves out the groups."""
+    input_and_weights: list[bool] = rest[-1][:2]
+    return sum(input_and_weights) * conv_flop_count(x_shape, w_shape, grad_out_shape)
+
+
+def matrix_flops_per_second(device: torch.device, precision: str) -> float:
+    """What a product of two large matrices reaches on the device: the best of some tries."""
+    size = 2048 if device.type == "cpu" else 8192
+    left, right = (torch.randn(size, size, device=device).to(TYPES[precision]) for _ in range(2))
+    times = []
+    wait_for(device)
+    for _ in range(MATRIX_TRIES):
+        start = time.perf_counter()
+        left @ right
+        wait_for(device)
+        times.append(time.perf_counter() - start)
+    return 2 * size**3 / min(times)

@@ -1,0 +1,222 @@
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import replace
+from pathlib import Path
+from statistics import geometric_mean
+
+import pytest
+import torch
+from torch import nn
+from torchvision import transforms
+
+from cifar_lab import SmallCIFARNet, build_model
+from cifar_lab.augment import MixUp, TrivialAugment
+from cifar_lab.bench.comparison import Comparison, compare
+from cifar_lab.bench.plain import PILImages, PlainWay, follow, plain_loader, plain_model
+from cifar_lab.bench.profile import PARTS, Stopwatch, training_flops
+from cifar_lab.bench.report import save, speed_table, text, time_table
+from cifar_lab.bench.side import WAYS, Measurement
+from cifar_lab.cli import main
+from cifar_lab.data import CIFAR100_MEAN, CIFAR100_STD, ImageSet, Role
+from cifar_lab.experiments import EXPERIMENTS
+from cifar_lab.state import EpochRecord
+from cifar_lab.training import fit
+
+
+@pytest.fixture
+def images() -> ImageSet:
+    torch.manual_seed(0)
+    pixels = torch.randint(256, (96, 3, 32, 32), dtype=torch.uint8)
+    labels = torch.arange(96) % 10
+    return ImageSet(pixels, labels, Role.TRAIN, tuple(map(str, range(10))))
+
+
+def test_the_plain_small_cifar_net_is_the_library_s() -> None:
+    torch.manual_seed(0)
+    plain = plain_model(EXPERIMENTS["cifar100-smallcifarnet"], 100)
+    library = SmallCIFARNet()
+    values = [value for name, value in library.state_dict().items() if "normalize" not in name]
+    plain.load_state_dict(dict(zip(plain.state_dict(), values, strict=True)))
+    inputs = torch.rand(4, 3, 32, 32)
+    normalized = transforms.Normalize(CIFAR100_MEAN, CIFAR100_STD)(inputs)
+    for mode in (True, False):
+        torch.manual_seed(1)
+        expected = plain.train(mode)(normalized)
+        torch.manual_seed(1)
+        torch.testing.assert_close(library.train(mode)(inputs), expected, rtol=1e-3, atol=1e-4)
+
+
+def test_plain_images_are_those_of_the_library(images: ImageSet) -> None:
+    item, label = PILImages(images, transforms.ToTensor())[5]
+    torch.testing.assert_close(item, images[5][0])
+    assert label == images[5][1]
+
+
+def test_plain_batches_are_augmented_and_normalised(images: ImageSet) -> None:
+    experiment = EXPERIMENTS["cifar100-smallcifarnet"]
+    batch, labels = next(iter(plain_loader(images, experiment, torch.device("cpu"))))
+    assert batch.shape == (96, 3, 32, 32)
+    assert batch.min() < -1, "normalised"
+    assert ((batch == 0).all(dim=1).sum(dim=(1, 2)) > 10).any(), "a rectangle is erased"
+    assert sorted(labels.tolist()) == sorted(images.labels.tolist())
+
+
+def test_both_ways_learn_alike(images: ImageSet) -> None:
+    experiment = EXPERIMENTS["cifar10-mlp"]
+    recipe = replace(experiment.recipe, epochs=3, precision="fp32")
+    records: list[EpochRecord] = []
+    PlainWay(experiment, recipe, torch.device("cpu")).train(images, images, records.append)
+    torch.manual_seed(0)
+    history = fit(build_model("mlp"), images, recipe, device="cpu", progress=False)
+    for plain, library in zip(records, history, strict=True):
+        assert plain.train_loss == pytest.approx(library.train_loss, abs=0.05)
+
+
+def test_the_plain_average_is_an_exponential_one() -> None:
+    model, average = nn.Linear(1, 1, bias=False), nn.Linear(1, 1, bias=False)
+    model.weight.data.fill_(1)
+    average.weight.data.fill_(0)
+    for _ in range(3):
+        follow(average, model, decay=0.9)
+    assert average.weight.item() == pytest.approx(1 - 0.9**3)
+
+
+def test_what_the_plain_way_does_not_have_is_refused(images: ImageSet) -> None:
+    experiment, cpu = EXPERIMENTS["cifar10-mlp"], torch.device("cpu")
+    recipe = replace(experiment.recipe, augment=(TrivialAugment(),))
+    with pytest.raises(ValueError, match="no TrivialAugment"):
+        plain_loader(images, replace(experiment, recipe=recipe), cpu)
+    for changes in ({"mix": MixUp(10)}, {"schedule": "cosine", "schedule_per": "step"}):
+        with pytest.raises(ValueError, match="can't compare"):
+            PlainWay(experiment, replace(experiment.recipe, **changes), cpu)
+
+
+class Slow(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(()))
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        time.sleep(0.03)
+        return images * self.weight
+
+
+def test_a_stopwatch_tells_where_the_time_goes() -> None:
+    model = Slow()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    watch = Stopwatch(model, optimizer)
+
+    def loader():
+        for _ in range(3):
+            time.sleep(0.01)
+            yield torch.ones(1), torch.ones(1)
+
+    for inputs, _ in watch.batches(loader()):
+        loss = model(inputs).sum()
+        time.sleep(0.02)
+        loss.backward()
+        optimizer.step()
+        time.sleep(0.005)
+    assert tuple(watch.seconds) == PARTS
+    expected = {"data": 2 * 0.01, "forward": 3 * 0.03, "backward": 3 * 0.02, "rest": 3 * 0.005}
+    for part, seconds in expected.items():
+        assert watch.seconds[part] >= seconds
+    assert max(watch.seconds, key=lambda part: watch.seconds[part]) == "forward"
+    assert sum(watch.shares().values()) == pytest.approx(1)
+
+
+def test_training_costs_three_times_the_forward_pass_of_all_but_the_first_layer() -> None:
+    model = nn.Sequential(nn.Flatten(), nn.Linear(12, 5), nn.Linear(5, 10))
+    batch = (torch.rand(4, 3, 2, 2), torch.zeros(4, dtype=torch.int64))
+    flops = training_flops(model, [batch], nn.CrossEntropyLoss())
+    assert flops == 2 * (2 * 12 * 5 + 3 * 5 * 10)  # no gradient of the images
+
+
+def test_a_convolution_s_groups_count_in_both_directions() -> None:
+    model = nn.Sequential(
+        nn.Conv2d(3, 4, 1, bias=False),
+        nn.Conv2d(4, 4, 3, padding=1, groups=4, bias=False),
+        nn.Flatten(),
+        nn.Linear(4 * 64, 2),
+    )
+    batch = (torch.rand(2, 3, 8, 8), torch.zeros(2, dtype=torch.int64))
+    pointwise, depthwise, linear = 64 * 3 * 4, 64 * 4 * 9, 4 * 64 * 2
+    flops = training_flops(model, [batch], nn.CrossEntropyLoss())
+    assert flops == 2 * (2 * pointwise + 3 * depthwise + 3 * linear)
+
+
+def made_up(way: str, *seconds: float, accuracy: float = 50.0) -> Measurement:
+    records = [EpochRecord(n, 1.0, accuracy, None, s) for n, s in enumerate(seconds, 1)]
+    shares = dict.fromkeys(PARTS, 0.2)
+    environment = {"device_name": "a CPU", "threads": 2, "torch": "2"}
+    return Measurement(way, records, 1000, "test", "fp32", shares, 2e6, 4e9, 1536, environment)
+
+
+COMPARISONS = [
+    Comparison("a", "A", "cifar10", made_up("plain", 8, 10, 12), made_up("library", 2, 2, 1)),
+    Comparison("b", "B", "cifar10", made_up("plain", 9), made_up("library", 9, accuracy=51)),
+]
+
+
+def test_the_table_has_medians_and_their_spread() -> None:
+    assert COMPARISONS[0].ratios == [4, 5, 12]
+    first, second, mean = speed_table(COMPARISONS).splitlines()[2:]
+    assert first == (
+        "| A | 100 (83-125) | 500 (500-1,000) | 5.00 (4.00-12.00) | 50.00 / 50.00 | 25 % "
+        "| 1.50 / 1.50 |"
+    )
+    assert second.startswith("| B | 111 | 111 | 1.00 | 50.00 / 51.00 | ")
+    assert f" {geometric_mean([5, 1]):.2f} " in mean
+    assert time_table(COMPARISONS).count("| 20 | 20 | 20 | 20 | 20 |") == 4
+    assert "1,000 images of cifar10" in text(COMPARISONS)
+
+
+def test_a_benchmark_is_saved_beside_earlier_ones(tmp_path: Path) -> None:
+    folders = {save(COMPARISONS, tmp_path) for _ in range(2)}
+    assert len(folders) == 2
+    for folder in folders:
+        assert json.loads((folder / "bench.json").read_text())[0]["ratios"] == [4, 5, 12]
+        assert (folder / "bench.png").stat().st_size > 1000
+
+
+def test_the_command_measures_both_ways_in_turn(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["bench", "cifar10-mlp", "--dataset", "synthetic", "--images", "640"]
+    assert main([*arguments, "--pairs", "2", "--device", "cpu", "--out", str(tmp_path)]) == 0
+    out, err = capfd.readouterr()
+    turns = [line.split()[1] for line in err.splitlines() if line.startswith("cifar10-mlp")]
+    assert turns == ["plain", "library", "plain", "library"]
+    assert "| SimpleMLP |" in out
+    (content,) = json.loads((tmp_path / "bench" / "bench.json").read_text())
+    for way in ("plain", "library"):
+        assert len(content[way]["epochs"]) == 2
+        assert content[way]["images"] == 640
+        assert content[way]["matrix_flops_per_second"] > 1e9
+        assert sum(content[way]["shares"].values()) == pytest.approx(1)
+
+
+@pytest.mark.slow
+def test_both_ways_run_the_longest_recipe(tmp_path: Path) -> None:
+    arguments = ["bench", "cifar100-smallcifarnet", "--dataset", "synthetic", "--images", "256"]
+    assert main([*arguments, "--pairs", "2", "--device", "cpu", "--out", str(tmp_path)]) == 0
+    (content,) = json.loads((tmp_path / "bench" / "bench.json").read_text())
+    losses = [[epoch["train_loss"] for epoch in content[way]["epochs"]] for way in WAYS]
+    assert losses[0] == pytest.approx(losses[1], rel=0.1)
+    assert content["plain"]["watched"] == "validation"
+    flops = [content[way]["flops_per_image"] for way in WAYS]
+    assert flops[0] == pytest.approx(flops[1], rel=0.02)
+
+
+def test_what_can_not_be_measured_is_named(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(ValueError, match="pairs is 0"):
+        next(compare(["cifar10-mlp"], pairs=0))
+    with pytest.raises(ValueError, match="at least a batch, 64"):
+        next(compare(["cifar10-mlp"], images=10))
+    arguments = ["bench", "cifar10-mlp", "--dataset", "synthetic", "--device", "no"]
+    assert main(arguments) == 1
+    assert "its own message, if any, is above" in capfd.readouterr().err
