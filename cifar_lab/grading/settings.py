@@ -61,7 +61,7 @@ class Settings:
     twice_tolerance: float = 1e-5
     batches: int = 6
     template: Path | None = None
-    run: Limits = Limits(wall_seconds=600.0, cpu_seconds=600)
+    run: Limits = Limits(wall_seconds=600.0, cpu_seconds=600, file_mib=1024)
     look: Limits = Limits(wall_seconds=600.0, cpu_seconds=600)
 
     def __post_init__(self) -> None:
