@@ -140,7 +140,7 @@ def test_what_is_graded_and_unchanged_is_kept_and_what_changed_is_graded_again(
     assert anna.stat().st_mtime_ns == times[anna]
     assert bert.stat().st_mtime_ns != times[bert]
     rows = list(csv.DictReader((tmp_path / "out" / "grades.csv").open()))
-    assert [row["status"] for row in rows] == ["needs a look", "needs a look", "grader error"]
+    assert [row["status"] for row in rows] == ["graded", "graded", "grader error"]
 
 
 @pytest.mark.parametrize(

@@ -127,9 +127,10 @@ def _reports(evidence: Evidence, trained: set[int]) -> list[tuple[str, int, list
     for one in listed if isinstance(listed, list) else []:
         if isinstance(one, dict) and str(one.get("title") or "").strip():
             accuracy, parameters = one.get("test_accuracy"), one.get("parameters")
-            is_number = isinstance(parameters, int) and isinstance(accuracy, int | float)
-            if is_number and parameters in trained and 0 <= accuracy <= 100:
-                found.append((str(one["title"]), int(parameters), [float(accuracy)]))
+            if not isinstance(parameters, int) or not isinstance(accuracy, int | float):
+                continue
+            if parameters in trained and 0 <= accuracy <= 100:
+                found.append((str(one["title"]), parameters, [float(accuracy)]))
     for passage in reading.passages(evidence.cells()):
         if re.search(r"[^\W\d_]{3,}", passage) and re.search(r"\d", passage):
             found.extend(
