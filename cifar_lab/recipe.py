@@ -178,8 +178,13 @@ def _check_whole(name: str, value: object, at_least: int) -> None:
         raise ValueError(f"{name} is {value!r}; expected a whole number, at least {at_least}.")
 
 
-def build_optimizer(recipe: Recipe, model: nn.Module) -> torch.optim.Optimizer:
+def build_optimizer(
+    recipe: Recipe, model: nn.Module, *, fuse: bool = True
+) -> torch.optim.Optimizer:
     """The recipe's optimizer over the model's trainable parameters.
+
+    It updates all of them in one fused operation where the device has it; with `fuse` off, as
+    PyTorch does by default.
 
     Raises:
         ValueError: the model has no parameter to train.
@@ -187,11 +192,11 @@ def build_optimizer(recipe: Recipe, model: nn.Module) -> torch.optim.Optimizer:
     parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
     if not parameters:
         raise ValueError("The model has no parameter that requires a gradient; nothing to train.")
-    fused = all(parameter.device.type in ("cpu", "cuda") for parameter in parameters)
+    fused = fuse and all(parameter.device.type in ("cpu", "cuda") for parameter in parameters)
     if recipe.optimizer == "sgd":
         return torch.optim.SGD(
             parameters,
-            fused=fused,
+            fused=fused or None,
             lr=recipe.learning_rate,
             momentum=recipe.momentum,
             nesterov=recipe.nesterov,
@@ -202,7 +207,7 @@ def build_optimizer(recipe: Recipe, model: nn.Module) -> torch.optim.Optimizer:
         "adamw": torch.optim.AdamW,
     }
     return optimizers[recipe.optimizer](
-        parameters, fused=fused, lr=recipe.learning_rate, weight_decay=recipe.weight_decay
+        parameters, fused=fused or None, lr=recipe.learning_rate, weight_decay=recipe.weight_decay
     )
 
 

@@ -18,7 +18,7 @@ from handed_in.quick import run_forked
 from cifar_lab.grading import evidence, reading
 from cifar_lab.grading.checks_report import HERE, given_words
 from cifar_lab.grading.grade import FUNCTIONS, grade_submission
-from cifar_lab.grading.outcomes import answer_of
+from cifar_lab.grading.outcomes import RUN_ANSWER, answer_of
 from cifar_lab.grading.sandbox import Limits, Outcome
 from cifar_lab.grading.settings import Settings, read_settings
 from cifar_lab.grading.submissions import Cell
@@ -248,7 +248,7 @@ def test_no_text_keeps_the_grader_busy(text: str) -> None:
 def test_an_answer_of_the_students_own_making_is_no_answer() -> None:
     forged = Outcome("ok", "", answer={"error": None, "watch": {"optimizers": 3}})
     with pytest.raises(SubmissionError, match="its own making"):
-        answer_of(forged, "notebook_runs", evidence.RUN_ANSWER)
+        answer_of(forged, "notebook_runs", RUN_ANSWER)
 
 
 def test_a_package_that_the_grading_machine_lacks_is_not_the_students_fault(

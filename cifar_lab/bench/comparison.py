@@ -12,7 +12,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from cifar_lab.bench.side import Measurement, Order
+from cifar_lab.bench.side import WAYS, Measurement, Order
 from cifar_lab.data import load_or_stand_in
 from cifar_lab.experiments import EXPERIMENTS
 from cifar_lab.state import EpochRecord
@@ -117,8 +117,7 @@ def compare(
             available[wanted] = load_or_stand_in(wanted, data_folder).name
         folder = None if data_folder is None else str(data_folder)
         orders = [
-            Order(way, name, available[wanted], folder, images, pairs, device)
-            for way in ("plain", "library")
+            Order(way, name, available[wanted], folder, images, pairs, device) for way in WAYS
         ]
         with _Side(orders[0]) as plain, _Side(orders[1]) as library:
             for _ in range(pairs):

@@ -24,7 +24,7 @@ from cifar_lab.data import CIFAR100_MEAN, CIFAR100_STD, ImageSet, Role
 from cifar_lab.evaluation import test_accuracy
 from cifar_lab.experiments import Experiment
 from cifar_lab.models import Normalize
-from cifar_lab.recipe import Recipe
+from cifar_lab.recipe import Recipe, build_optimizer
 from cifar_lab.schedule import learning_rate_at
 from cifar_lab.state import EpochRecord
 
@@ -104,20 +104,6 @@ def plain_model(experiment: Experiment, num_classes: int) -> nn.Module:
             layers.append(nn.MaxPool2d(2))
     head = [nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(512, num_classes)]
     return nn.Sequential(*layers, *head)
-
-
-def plain_optimizer(recipe: Recipe, model: nn.Module) -> torch.optim.Optimizer:
-    """PyTorch's optimizer with PyTorch's defaults."""
-    if recipe.optimizer == "sgd":
-        return torch.optim.SGD(
-            model.parameters(),
-            lr=recipe.learning_rate,
-            momentum=recipe.momentum,
-            nesterov=recipe.nesterov,
-            weight_decay=recipe.weight_decay,
-        )
-    kind = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[recipe.optimizer]
-    return kind(model.parameters(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay)
 
 
 def plain_epoch(
@@ -213,7 +199,7 @@ class PlainWay:
         torch.manual_seed(0)
         model = plain_model(self.experiment, classes).to(self.device)
         average = None if self.recipe.ema_decay is None else copy.deepcopy(model)
-        return model, plain_optimizer(self.recipe, model), average
+        return model, build_optimizer(self.recipe, model, fuse=False), average
 
 
 def record_of(

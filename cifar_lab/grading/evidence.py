@@ -10,10 +10,15 @@ from typing import Any
 
 import numpy as np
 
-from cifar_lab.data import ImageSet, default_root
-from cifar_lab.errors import CorruptedDataError, DatasetUnavailableError
+from cifar_lab.data import ImageSet
 from cifar_lab.grading import drivers
-from cifar_lab.grading.outcomes import SHOWN_CHARACTERS, answer_of, load_test_images
+from cifar_lab.grading.outcomes import (
+    PACKAGES,
+    RUN_ANSWER,
+    SHOWN_CHARACTERS,
+    answer_of,
+    test_images,
+)
 from cifar_lab.grading.sandbox import run_isolated
 from cifar_lab.grading.settings import Settings
 from cifar_lab.grading.submissions import Submission
@@ -29,13 +34,6 @@ import {name}
 {name}.main()
 """
 
-
-# What a notebook may need beside the course's own packages, and a grading machine may lack.
-PACKAGES = re.compile(
-    "albumentations|captum|cv2|einops|fastai|ignite|keras|lightning|mlflow|optuna|pandas|plotly|"
-    "pytorch_lightning|ray|scipy|seaborn|skimage|sklearn|tensorboard|tensorflow|timm|torchinfo|"
-    "torchmetrics|torchsummary|torchviz|transformers|umap|wandb|xgboost"
-)
 # Which check each look at the model is for.
 LOOKS = {
     "size": "parameter_count",
@@ -46,22 +44,6 @@ LOOKS = {
     "logits": "accuracy_agrees",
     "gradients": "gradients_everywhere",
     "overfit": "overfits_one_batch",
-}
-# What running a notebook is answered with, in outline: a forged answer is not looked into.
-RUN_ANSWER: dict[str, Any] = {
-    "error": (dict, type(None)),
-    "watch": {
-        "optimizers": list,
-        "test_batches": dict,
-        "losses": int,
-        "losses_of_shares": int,
-        "seeds": list,
-        "cudnn_deterministic": bool,
-        "cudnn_benchmark": bool,
-        "saved_after_training": bool,
-        "loaded_after_saving": bool,
-        "tested_after_loading": bool,
-    },
 }
 
 
@@ -125,7 +107,7 @@ class Evidence:
         if error["kind"] == "ModuleNotFoundError" and found and PACKAGES.fullmatch(found[1]):
             raise NotMadeError(
                 f"The notebook needs the package {found[1]}, which the grading machine lacks. "
-                f"Install it where cifar-lab is installed, and grade again."
+                "Install it where cifar-lab is installed, and grade again."
             )
 
     def _run(self, variant: int, *, export: bool | None = None) -> dict[str, Any]:
@@ -279,15 +261,7 @@ class Evidence:
         Raises:
             NotMadeError: this machine does not have them.
         """
-        dataset, root = self.settings.dataset, self.settings.data_folder or default_root()
-        try:
-            return load_test_images(dataset, root)
-        except (DatasetUnavailableError, CorruptedDataError) as error:
-            raise NotMadeError(
-                f"{dataset}'s files are not on this machine, so the accuracy could not be "
-                f"measured: {str(error).splitlines()[0]} Name their folder in --data or "
-                "$CIFAR_LAB_DATA."
-            ) from error
+        return test_images(self.settings)
 
     def _keep(self, name: str, get: Any) -> Any:
         if name not in self._kept:

@@ -2,18 +2,42 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from cifar_lab.data import ImageSet, load
-from cifar_lab.errors import DatasetUnavailableError
+from cifar_lab.data import ImageSet, default_root, load
+from cifar_lab.errors import CorruptedDataError, DatasetUnavailableError
 from cifar_lab.grading.sandbox import Outcome
-from cifar_lab.grading.verdicts import SubmissionError
+from cifar_lab.grading.settings import Settings
+from cifar_lab.grading.verdicts import NotMadeError, SubmissionError
 
 CIFAR_FOLDERS = {"cifar10": "cifar-10-batches-py", "cifar100": "cifar-100-python"}
 SHOWN_CHARACTERS = 600
+# What a notebook may need beside the course's own packages, and a grading machine may lack.
+PACKAGES = re.compile(
+    "albumentations|captum|cv2|einops|fastai|ignite|keras|lightning|mlflow|optuna|pandas|plotly|"
+    "pytorch_lightning|ray|scipy|seaborn|skimage|sklearn|tensorboard|tensorflow|timm|torchinfo|"
+    "torchmetrics|torchsummary|torchviz|transformers|umap|wandb|xgboost"
+)
+# What running a notebook is answered with, in outline: a forged answer is not looked into.
+RUN_ANSWER: dict[str, Any] = {
+    "error": (dict, type(None)),
+    "watch": {
+        "optimizers": list,
+        "test_batches": dict,
+        "losses": int,
+        "losses_of_shares": int,
+        "seeds": list,
+        "cudnn_deterministic": bool,
+        "cudnn_benchmark": bool,
+        "saved_after_training": bool,
+        "loaded_after_saving": bool,
+        "tested_after_loading": bool,
+    },
+}
 
 
 def answer_of(outcome: Outcome, owner: str, outline: Mapping[str, Any] = {}) -> dict[str, Any]:
@@ -66,3 +90,23 @@ def load_test_images(dataset: str, root: Path) -> ImageSet:
     if dataset in CIFAR_FOLDERS and not (root / CIFAR_FOLDERS[dataset]).is_dir():
         raise DatasetUnavailableError(f"There is no {CIFAR_FOLDERS[dataset]} in {root}.")
     return load(dataset, root).test
+
+
+def test_images(settings: Settings) -> ImageSet:
+    """The test images that reported accuracies are of.
+
+    Raises:
+        NotMadeError: this machine does not have them.
+    """
+    dataset, root = settings.dataset, settings.data_folder or default_root()
+    try:
+        return load_test_images(dataset, root)
+    except (DatasetUnavailableError, CorruptedDataError) as error:
+        raise NotMadeError(
+            f"{dataset}'s files are not on this machine, so the accuracy could not be "
+            f"measured: {str(error).splitlines()[0]} Name their folder in --data or "
+            "$CIFAR_LAB_DATA."
+        ) from error
+
+
+test_images.__test__ = False  # type: ignore[attr-defined]  # pytest: not a test by itself
