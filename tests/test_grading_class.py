@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import fcntl
 import json
 import os
 import shutil
@@ -17,6 +18,7 @@ import pytest
 from handed_in.correct import CORRECT, plain_a
 from handed_in.mutants import MUTANTS
 
+from cifar_lab.grading.grade_class import LOCK
 from cifar_lab.grading.reports import (
     grades_csv,
     gradescope,
@@ -141,6 +143,17 @@ def test_what_is_graded_and_unchanged_is_kept_and_what_changed_is_graded_again(
     assert bert.stat().st_mtime_ns != times[bert]
     rows = list(csv.DictReader((tmp_path / "out" / "grades.csv").open()))
     assert [row["status"] for row in rows] == ["graded", "graded", "grader error"]
+
+
+def test_two_runs_do_not_grade_into_one_folder(unreadable_class: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    out.mkdir()
+    with (out / LOCK).open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        result = grade(unreadable_class, "--assignment", "a", "--out", out)
+    assert result.returncode == 1
+    assert "Another run is grading" in result.stderr
+    assert not list(out.glob("*/*"))
 
 
 @pytest.mark.parametrize(

@@ -684,6 +684,11 @@ def test_the_package_is_there_without_its_grader(walled):
     assert outcome.answer["found"] == []
 
 
+def test_what_colab_calls_content_is_the_work_folder(walled):
+    code = "open('/content/stored', 'w').write('here')\nassert open('stored').read() == 'here'\n"
+    assert run(code + ANSWER).status == "ok"
+
+
 def test_datasets_inside_a_folder_that_is_shown_are_hidden(walled, tmp_path, monkeypatch):
     (tmp_path / "data").mkdir()
     for place in (tmp_path, tmp_path / "data"):
@@ -799,7 +804,12 @@ def test_nothing_goes_on_when_the_grader_is_stopped(level, which, tmp_path, monk
     monkeypatch.setattr(sandbox.tempfile, "tempdir", str(tmp_path))
     name = f"left-{level}-{time.time_ns()}"
     code = f"import os; os.execv('/bin/sleep', ['{name}', '600'])"
-    grader = multiprocessing.get_context("fork").Process(target=run, args=(code,))
+
+    def grade() -> None:
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background ignores it
+        run(code)
+
+    grader = multiprocessing.get_context("fork").Process(target=grade)
     grader.start()
     try:
         wait_until(lambda: processes_with(name) != [])

@@ -60,7 +60,7 @@ class Evidence:
     def __init__(
         self, folder: Path, settings: Settings, *, notebook_missing_is_open: bool = False
     ) -> None:
-        self.submission = Submission(folder)
+        self.folder, self.submission = folder, Submission(folder)
         self.settings = settings
         self.notebook_missing_is_open = notebook_missing_is_open
         self._kept: dict[str, Any] = {}
@@ -139,7 +139,7 @@ class Evidence:
     def _hidden(self) -> list[Path]:
         """The other submissions and the datasets."""
         data = self.settings.data_folder
-        return [self.submission.folder.absolute().parent, *([] if data is None else [data])]
+        return [self.folder.absolute().parent, *([] if data is None else [data])]
 
     def model(self) -> dict[str, Any]:
         """What running the notebook showed of its model.

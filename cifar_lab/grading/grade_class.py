@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from cifar_lab.grading.sandbox import isolation_level
 from cifar_lab.grading.settings import read_settings
 
+LOCK = ".lock"
 GRADER_ERROR = 3  # exit status; 1 is an error that the message says how to mend
 PROCESS_WARNING = (
     "Isolation: process. bubblewrap is not installed or not permitted, so a submission could read "
@@ -43,6 +44,25 @@ class Progress:
         return "", "", ""
 
 
+@contextmanager
+def _alone_in(out: Path) -> Iterator[None]:
+    """Hold a lock on the folder of the results; the system frees it however the process ends.
+
+    Raises:
+        BlockingIOError: another run holds it.
+    """
+    import fcntl
+
+    with (out / LOCK).open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise BlockingIOError(
+                f"Another run is grading into {out}. Wait for its end, or give another --out."
+            ) from error
+        yield
+
+
 def grade_class(
     submissions: Path,
     out: Path,
@@ -70,6 +90,7 @@ def grade_class(
     Raises:
         ImportError: pytest or pytest-xdist is missing.
         FileNotFoundError: there is no such folder.
+        BlockingIOError: another run is grading into the same folder.
         ValueError: no submissions in it, no jobs, or settings that can't be used.
     """
     try:
@@ -110,7 +131,8 @@ def grade_class(
             arguments += [option, str(value if option == "--dataset" else Path(value).resolve())]
     os.environ.pop("PYTEST_ADDOPTS", None)  # meant for other sessions
     progress, started = Progress(len(names)), time.monotonic()
-    status = pytest.main(arguments, plugins=[progress])
+    with _alone_in(out):
+        status = pytest.main(arguments, plugins=[progress])
     for name in names:
         path = out / name / class_session.GRADER_ERROR_FILE
         if name in progress.failed and not path.exists():  # its worker died, or could not write

@@ -55,11 +55,15 @@ class Submission:
     """A folder with a student's work; nothing is read before it is asked for.
 
     Args:
-        folder: of one student.
+        folder: of one student; where all is in one folder inside it, as unpacked archives have it,
+            that one is meant.
+
+    Attributes:
+        folder: which directly holds the files.
     """
 
     def __init__(self, folder: Path) -> None:
-        self.folder = folder
+        self.folder = _unwrapped(folder)
 
     @cached_property
     def files(self) -> tuple[Path, ...]:
@@ -72,8 +76,7 @@ class Submission:
             raise SubmissionError(OWNER, "This is no folder.", "Hand in a folder with the files.")
         found, size = [], 0
         for path in sorted(self.folder.rglob("*")):
-            inside = path.relative_to(self.folder).parts
-            if any(part.startswith((".", "__")) for part in inside):
+            if any(map(_is_hidden, path.relative_to(self.folder).parts)):
                 continue
             status = path.lstat()
             if stat.S_ISREG(status.st_mode):
@@ -96,6 +99,9 @@ class Submission:
             SubmissionError: none, or several.
         """
         paths = [path for path in self.files if path.suffix == ".ipynb"]
+        outermost = [path for path in paths if path.parent == self.folder]
+        if len(outermost) == 1:  # those further in are copies, such as `runs/` keeps
+            return outermost[0]
         if len(paths) != 1:
             names = ", ".join(str(path.relative_to(self.folder)) for path in paths[:5])
             seen = f"There are {len(paths)} notebooks: {names}." if paths else "No notebook."
@@ -192,6 +198,20 @@ class Submission:
                 while part := content.read(MIB):
                     sha.update(hashlib.sha256(part).digest())
         return sha.hexdigest()
+
+
+def _is_hidden(name: str) -> bool:
+    """Of the system's or of Python's own making, such as `.ipynb_checkpoints` and `__MACOSX`."""
+    return name.startswith((".", "__"))
+
+
+def _unwrapped(folder: Path) -> Path:
+    while folder.is_dir():
+        inside = [path for path in folder.iterdir() if not _is_hidden(path.name)]
+        if len(inside) != 1 or inside[0].is_symlink() or not inside[0].is_dir():
+            break
+        folder = inside[0]
+    return folder
 
 
 def _cell(content: dict[str, Any]) -> Cell:

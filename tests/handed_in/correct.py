@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 
+import torch
 from torch import nn
 
 import cifar_lab
@@ -344,10 +347,28 @@ def with_a_table() -> HandedIn:
     return base.with_cell("findings", markdown("## Findings\n\n" + head + "\n".join(rows)))
 
 
+def as_unpacked() -> HandedIn:
+    """Assignment A as an archive of the working folder, its weights those of a wrapped model."""
+
+    def wrap(folder: Path) -> None:
+        inside = folder / "assignment A"
+        weights = torch.load(folder / "weights.pt", weights_only=True)
+        weights = {f"module.{name}": tensor for name, tensor in weights.items()}
+        torch.save(weights, folder / "weights.pt")
+        (inside / "runs").mkdir(parents=True)
+        shutil.copy(folder / "notebook.ipynb", inside / "runs")
+        for name in ("notebook.ipynb", "weights.pt"):
+            (folder / name).rename(inside / name)
+        (folder / "__MACOSX").mkdir()
+
+    return replace(plain_a(), change=wrap)
+
+
 CORRECT: dict[str, tuple[str, Callable[[], HandedIn]]] = {
     "an own class and loop in a plain notebook": ("a", plain_a),
     "the library's run and submit": ("a", with_the_library),
     "a table of findings": ("a", with_a_table),
+    "an unpacked archive with a wrapped model's weights": ("a", as_unpacked),
     "one parameter below the limit": ("b", lambda: plain_b(up_to_the_limit(999_999))),
     "the best epoch on validation": ("b", plain_b),
     "torchvision, a split by numbers, accumulated gradients, SGD": ("b", with_torchvision),

@@ -91,7 +91,7 @@ def size(program: Any) -> dict[str, int]:
 def compare_weights(program: Any) -> dict[str, Any]:
     """Where the file's tensors differ from the program's."""
     try:
-        weights = load_weights()
+        weights = load_weights(program.state_dict)
     except Exception as error:
         return {"load_error": f"{type(error).__name__}: {error}"[:1500]}
     mine = {name: tensor.detach() for name, tensor in program.state_dict.items()}

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import pickle
 import re
+from collections.abc import Iterable
 from typing import Any
 
 import child
@@ -29,7 +31,7 @@ def load_model(arguments: dict[str, Any]) -> Any:
     if arguments["model_name"] is None:
         return _load_program()
     model = build_model(arguments["model_name"], arguments["num_classes"]).eval()
-    model.load_state_dict(load_weights())
+    model.load_state_dict(load_weights(model.state_dict()))
     images = torch.zeros(2, 3, 32, 32)
     batch = torch.export.Dim("batch", min=1)
     return torch.export.export(model, (images,), dynamic_shapes=({0: batch},))
@@ -64,8 +66,8 @@ def _load_program() -> Any:
         torch.load, sympy.sympify = load, parse
 
 
-def load_weights() -> dict[str, Tensor]:
-    """The stored state_dict.
+def load_weights(names: Iterable[str]) -> dict[str, Tensor]:
+    """The stored state_dict, wrapped as the model is whose tensors have these names.
 
     Raises:
         TypeError: it holds something else.
@@ -81,4 +83,11 @@ def load_weights() -> dict[str, Tensor]:
             f"it holds a {type(weights).__name__}{names}, not the tensors of a state_dict: of a "
             "checkpoint, save checkpoint['model'] or the like alone"
         )
-    return weights
+    asked, stored = _wrapping(names), _wrapping(weights)
+    return {asked + name.removeprefix(stored): tensor for name, tensor in weights.items()}
+
+
+def _wrapping(names: Iterable[str]) -> str:
+    """What all names begin with where the model was in `torch.compile` or `nn.DataParallel`."""
+    found = re.match(r"(_orig_mod\.|module\.)*", os.path.commonprefix(list(names)))
+    return found[0] if found else ""

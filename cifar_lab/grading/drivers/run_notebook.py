@@ -19,6 +19,7 @@ import child
 import numpy as np
 import standin
 import torch
+from loading_model import load_weights
 from torch import nn
 from watching import Watch, digest
 
@@ -126,6 +127,7 @@ def _imitate_colab(installed: str) -> None:
     google.__path__ = []
     sys.modules.setdefault("google", google)
     sys.modules["google.colab"] = colab
+    Path("drive", "MyDrive").mkdir(parents=True)  # with bubblewrap, /content is the work folder
     find = importlib.metadata.version
 
     def version(name: str) -> str:
@@ -177,8 +179,7 @@ def _look_at(
     model = copy.deepcopy(model).cpu().eval()
     if arguments["weights"]:
         try:
-            weights = torch.load(child.readable("weights"), map_location="cpu", weights_only=True)
-            model.load_state_dict(weights)
+            model.load_state_dict(load_weights(model.state_dict()))
         except Exception as error:  # a damaged file makes torch.load raise almost anything
             seen["weights_error"] = f"{type(error).__name__}: {error}"[:ERROR_CHARACTERS]
     try:
