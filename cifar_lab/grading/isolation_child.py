@@ -22,7 +22,7 @@ from typing import Any
 ROOT = Path(__file__).resolve().parent.parent
 TOKEN_BYTES = 32
 MIB = 2**20
-THREADS_PER_PROCESS = 8  # on the average over all processes
+THREADS_PER_PROCESS = 4  # on the average over all processes
 CPU_GRACE_SECONDS = 2  # from the signal SIGXCPU, which names the cause, to SIGKILL
 NICENESS = 10  # however many processes there are, the parent gets its turn to look at them
 # What Python and torch map without using it: 730 MiB after `import torch`, more with its threads.

@@ -33,7 +33,7 @@ class Limits:
         cpu_seconds: the processor time of each of its processes.
         memory_mib: what its processes have in memory together (what they share counts once).
         file_mib: the size of each file, and of all that it writes to its work folder.
-        processes: how many there may be at one time, with 8 times as many threads.
+        processes: how many there may be at one time, with 4 times as many threads.
         output_kib: how much of the end of stdout, and of stderr, is kept.
         answer_mib: the size of the answer with its arrays.
     """
@@ -42,7 +42,7 @@ class Limits:
     cpu_seconds: int = 600
     memory_mib: int = 6144
     file_mib: int = 256
-    processes: int = 64
+    processes: int = 32
     output_kib: int = 1024
     answer_mib: int = 64
 
