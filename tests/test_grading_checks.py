@@ -16,12 +16,12 @@ from handed_in.mutants import MUTANTS, Mutant
 from handed_in.quick import run_forked
 
 from cifar_lab.grading import evidence, reading
-from cifar_lab.grading.checks_report import HERE, given_words
+from cifar_lab.grading.checks_report import HERE, given_words, iterations_reported
 from cifar_lab.grading.grade import FUNCTIONS, grade_submission
-from cifar_lab.grading.outcomes import RUN_ANSWER, answer_of
+from cifar_lab.grading.outcomes import answer_of, is_run_answer
 from cifar_lab.grading.sandbox import Limits, Outcome
 from cifar_lab.grading.settings import Settings, read_settings
-from cifar_lab.grading.submissions import Cell
+from cifar_lab.grading.submissions import Cell, Submission
 from cifar_lab.grading.table import CHECKS
 from cifar_lab.grading.verdicts import (
     BLOCKED,
@@ -163,6 +163,10 @@ def test_settings_come_from_a_file(tmp_path: Path) -> None:
         ('{"max_minuets": 3}', "max_minutes"),
         ('{"points": {"cells_in_oder": 3}}', "cells_in_order"),
         ('{"run": {"wall": 3}}', "wall"),
+        ('{"max_minutes": "60"}', "max_minutes is '60'"),
+        ('{"points": {"cells_in_order": "9"}}', "cells_in_order is '9'"),
+        ('{"run": {"memory_mib": -1}}', "run.memory_mib is -1"),
+        ('{"template": "nowhere.md"}', "no file nowhere.md"),
         ("{", "can't be read"),
     ],
 )
@@ -226,11 +230,59 @@ def test_the_given_words_are_all_of_the_template_s_and_of_notebook_02_s() -> Non
         ("Accuracy of the network on the 10000 test images: 53 %", 53),
         ("Test accuracy: 70.1 %\nTest accuracy of class cat: 40 %", 70.1),
         ("Training accuracy: 99 %", None),
+        ("Test accuracy: 0.7123, Test loss: 0.85", 71.23),
+        ("{'test_acc': 0.7123, 'test_loss': 0.85}", 71.23),
+        ("Test Acc: 0.7123, Train Acc: 0.98", 71.23),
+        ("Test accuracy: tensor(0.7123, device='cuda:0')", 71.23),
+        ("Test set: Average loss: 0.81, Accuracy: 7123/10000 (71%)", 71),
+        ("Test Error: \n Accuracy: 71.2%, Avg loss: 0.81", 71.2),
+        ("Test loss: 0.81, accuracy: 71.23%", 71.23),
+        ("[Test] Acc: 71.23%", 71.23),
+        ("Test Accuracy: 7123/10000", 71.23),
+        ("Test accuracy (100 classes): 45.1%", 45.1),
+        ("Test accuracy of ResNet-20: 0.7012", 70.12),
+        ("Test Accuracy of Model 3: 71.23.", 71.23),
+        ("Test accuracy after 20 epochs: 0.7012", 70.12),
+        ("Test accuracy: 100%|█████| 79/79", None),
+        ("MLP test accuracy 53.10%, CNN test accuracy 71.23%", 71.23),
+        ("train_acc: 0.98 test_acc: 0.71", 71),
+        ("Test accuracy: 71.2 %\nval_acc: 0.68", 71.2),
+        ("Test accuracy: 71.2 %\nAccuracy on the training set: 98 %", 71.2),
+        ("Finished Training\nAccuracy of the network on the 10000 test images: 71 %", 71),
     ],
 )
 def test_the_printed_accuracy_is_found(printed: str, accuracy: float | None) -> None:
     output = {"output_type": "stream", "text": printed}
-    assert reading.reported_accuracy([Cell("code", "", 1, (output,), (), {})]) == accuracy
+    found = reading.reported_accuracies([Cell("code", "", 1, (output,), (), {})])
+    assert found[-1:] == ([] if accuracy is None else [pytest.approx(accuracy)])
+
+
+def test_a_working_folder_is_read_where_submit_wrote(tmp_path: Path) -> None:
+    inside = tmp_path / "runs" / "submission-a"
+    inside.mkdir(parents=True)
+    (inside / "submission.json").write_text('{"format": "cifar-lab submission 1"}')
+    for path in (inside / "weights.pt", tmp_path / "best.pt", tmp_path / "hw.ipynb"):
+        path.touch()
+    assert Submission(tmp_path).weights == inside / "weights.pt"
+    assert Submission(tmp_path).notebook_path == tmp_path / "hw.ipynb"
+
+
+def test_a_huge_manifest_is_not_read(tmp_path: Path) -> None:
+    (tmp_path / "submission.json").write_text("[" * 5_000_000)
+    with pytest.raises(SubmissionError, match="4 MiB"):
+        _ = Submission(tmp_path).manifest
+
+
+def test_a_class_may_consist_of_links(tmp_path: Path) -> None:
+    folder = plain_a().write(tmp_path / "elsewhere" / "anna")
+    (tmp_path / "class").mkdir()
+    (tmp_path / "class" / "anna").symlink_to(folder)
+    assert Submission(tmp_path / "class" / "anna").folder == folder
+
+
+def test_more_wall_time_brings_more_processor_time() -> None:
+    settings = Settings("a", run=replace(LIMITS, wall_seconds=900))
+    assert settings.run.cpu_seconds == 900
 
 
 @pytest.mark.parametrize(
@@ -245,10 +297,75 @@ def test_no_text_keeps_the_grader_busy(text: str) -> None:
     assert time.monotonic() - started < 20
 
 
-def test_an_answer_of_the_students_own_making_is_no_answer() -> None:
-    forged = Outcome("ok", "", answer={"error": None, "watch": {"optimizers": 3}})
+def test_many_lines_on_networks_are_read_in_time(tmp_path: Path) -> None:
+    text = "\n".join(f"Net {number} 42362 parameters {number / 1000} %" for number in range(50_000))
+    cell = Cell("markdown", text, None, (), (), {})
+    shown = Cell("code", "", 1, ({"output_type": "stream", "text": text},), (), {})
+    looked_at = evidence.Evidence(tmp_path, settings_for("a"))
+    networks = [{"parameters": size, "network": size} for size in range(40_000, 90_000)]
+    looked_at.run = lambda: {"watch": {"optimizers": networks}}  # type: ignore[method-assign]
+    looked_at.cells = lambda: (cell, shown)  # type: ignore[method-assign]
+    (tmp_path / "notebook.ipynb").touch()
+    started = time.monotonic()
+    with pytest.raises(SubmissionError):
+        iterations_reported(looked_at)
+    assert time.monotonic() - started < 20
+
+
+def test_a_table_as_pandas_shows_it_is_read_by_rows() -> None:
+    table = (
+        "<table><thead><tr><th></th>\n      <th>parameters</th>\n <th>test acc</th></tr></thead>"
+        "<tr>\n <th>CNN</th>\n <td>42362</td>\n <td>0.712</td>\n </tr>\n</table>"
+    )
+    cell = Cell("code", "", 1, ({"data": {"text/html": table}},), (), {})
+    (row,) = [row for row in reading.passages([cell]) if "CNN" in row]
+    assert reading.mentions_count(row, 42_362)
+    assert reading.percentages(row) == [pytest.approx(71.2)]
+    assert not reading.mentions_count(row, 2_362)
+
+
+def test_recorded_times_that_make_no_sense_are_no_times() -> None:
+    mixed = {"iopub.execute_input": "2026-01-01T10:00:00", "shell.execute_reply": "2026-01-01T10Z"}
+    for metadata in ({"execution": mixed}, {"executionInfo": {"elapsed": 10**400}}):
+        reading.recorded_seconds([Cell("code", "", 1, (), (), metadata)])
+    nan = {"executionInfo": {"elapsed": float("nan")}}
+    assert reading.recorded_seconds([Cell("code", "", 1, (), (), nan)]) is None
+
+
+WATCHED = {
+    "optimizers": [],
+    "saved": {},
+    "test_batches": {"eval mode": 0, "train mode": 0, "with gradients": 0},
+    "losses": 0,
+    "losses_of_shares": 0,
+    "seeds": [],
+    "cudnn_deterministic": True,
+    "cudnn_benchmark": False,
+    "saved_after_training": True,
+    "loaded_after_saving": True,
+    "tested_after_loading": True,
+}
+NO_MODEL = {"found": False, "is_module": False}
+
+
+def test_an_answer_with_all_that_is_looked_into_is_an_answer() -> None:
+    assert is_run_answer({"error": None, "watch": WATCHED, "model": NO_MODEL})
+
+
+@pytest.mark.parametrize(
+    "forged",
+    [
+        {"error": None, "watch": {"optimizers": 3}},
+        {"error": None, "watch": WATCHED},
+        {"error": {}, "watch": WATCHED, "model": NO_MODEL},
+        {"error": None, "watch": WATCHED | {"optimizers": [3]}, "model": NO_MODEL},
+        {"error": None, "watch": WATCHED | {"seeds": [3]}, "model": NO_MODEL},
+        {"error": None, "watch": WATCHED, "model": {"found": True, "is_module": True}},
+    ],
+)
+def test_an_answer_of_the_students_own_making_is_no_answer(forged: dict[str, object]) -> None:
     with pytest.raises(SubmissionError, match="its own making"):
-        answer_of(forged, "notebook_runs", RUN_ANSWER)
+        answer_of(Outcome("ok", "", answer=forged), "notebook_runs", is_run_answer)
 
 
 def test_a_package_that_the_grading_machine_lacks_is_not_the_students_fault(

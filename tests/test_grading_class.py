@@ -18,7 +18,7 @@ import pytest
 from handed_in.correct import CORRECT, plain_a
 from handed_in.mutants import MUTANTS
 
-from cifar_lab.grading.grade_class import LOCK
+from cifar_lab.grading.class_session import LOCK
 from cifar_lab.grading.reports import (
     grades_csv,
     gradescope,
@@ -145,6 +145,43 @@ def test_what_is_graded_and_unchanged_is_kept_and_what_changed_is_graded_again(
     assert [row["status"] for row in rows] == ["graded", "graded", "grader error"]
 
 
+def test_what_is_no_folder_is_named(unreadable_class: Path, tmp_path: Path) -> None:
+    (unreadable_class / "dora.zip").touch()
+    arguments = [unreadable_class, "--assignment", "a", "--data", tmp_path / "nothing"]
+    result = grade(*arguments, "--out", tmp_path / "out")
+    assert "[3/3]" in result.stdout
+    assert "no folders: dora.zip" in result.stdout
+
+
+def test_students_not_reached_yet_are_no_grader_errors() -> None:
+    rows = list(csv.DictReader(grades_csv([MIXED], ["bert"], ["carl"]).splitlines()))
+    assert [row["status"] for row in rows] == ["needs a look", "grader error", "not graded yet"]
+
+
+def test_settings_of_pytest_in_a_submission_are_not_taken(
+    unreadable_class: Path, tmp_path: Path
+) -> None:
+    (unreadable_class / "anna" / "helpers_of_anna.py").write_text("import os; os._exit(0)")
+    (unreadable_class / "anna" / "pytest.ini").write_text(
+        "[pytest]\naddopts = -p helpers_of_anna\npythonpath = .\n"
+    )
+    assert pytest_on(unreadable_class / "anna", "a", tmp_path / "reports") == 1
+    assert read_grade(tmp_path / "reports") is not None
+
+
+def test_settings_of_pytest_from_a_submission_are_refused(
+    unreadable_class: Path, tmp_path: Path
+) -> None:
+    (unreadable_class / "anna" / "pytest.ini").write_text("[pytest]\nminversion = 2\n")
+    command = [sys.executable, "-m", "pytest", "--pyargs", "cifar_lab.grading", "--assignment", "a"]
+    command += ["--submission", str(unreadable_class / "anna")]
+    result = subprocess.run(
+        command, capture_output=True, text=True, env=ENVIRONMENT, cwd=tmp_path, check=False
+    )
+    assert result.returncode == 4
+    assert "--submission=PATH" in result.stderr
+
+
 def test_two_runs_do_not_grade_into_one_folder(unreadable_class: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     out.mkdir()
@@ -174,7 +211,7 @@ def test_a_wrong_class_folder_is_named(
 
 def pytest_on(folder: Path, assignment: str, reports: Path) -> int:
     command = [sys.executable, "-m", "pytest", "--pyargs", "cifar_lab.grading", "-q"]
-    command += ["--submission", str(folder), "--assignment", assignment]
+    command += [f"--submission={folder}", "--assignment", assignment]
     command += ["--dataset", "synthetic", "--reports", str(reports), "-p", "no:cacheprovider"]
     result = subprocess.run(
         command, capture_output=True, text=True, env=ENVIRONMENT, cwd=reports.parent, check=False

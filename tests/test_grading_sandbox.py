@@ -684,11 +684,6 @@ def test_the_package_is_there_without_its_grader(walled):
     assert outcome.answer["found"] == []
 
 
-def test_what_colab_calls_content_is_the_work_folder(walled):
-    code = "open('/content/stored', 'w').write('here')\nassert open('stored').read() == 'here'\n"
-    assert run(code + ANSWER).status == "ok"
-
-
 def test_datasets_inside_a_folder_that_is_shown_are_hidden(walled, tmp_path, monkeypatch):
     (tmp_path / "data").mkdir()
     for place in (tmp_path, tmp_path / "data"):

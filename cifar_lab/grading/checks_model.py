@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from cifar_lab.grading.evidence import Evidence
-from cifar_lab.grading.reading import reported_accuracy
+from cifar_lab.grading.reading import reported_accuracies
 from cifar_lab.grading.verdicts import NotMadeError, SubmissionError
 
 
@@ -174,8 +174,9 @@ def accuracy_agrees(evidence: Evidence) -> str:
     settings, manifest = evidence.settings, evidence.submission.manifest
     reported = manifest.get("test_accuracy")
     if not isinstance(reported, int | float) or not 0 <= reported <= 100:
-        reported = reported_accuracy(evidence.cells())
-    if reported is None:
+        reported = None
+    printed = reported_accuracies(evidence.cells()) if reported is None else [float(reported)]
+    if not printed:
         raise SubmissionError(
             "accuracy_agrees",
             "No test accuracy is reported.",
@@ -197,12 +198,16 @@ def accuracy_agrees(evidence: Evidence) -> str:
             "output_shape", f"Logits of shape {logits.shape}.", "Give one logit for each class."
         )
     measured = 100 * float((logits.argmax(axis=1) == labels.numpy()).mean())
-    seen = f"reported {reported:.2f} %, measured {measured:.2f} %"
-    if not abs(reported - measured) <= settings.accuracy_tolerance:
+    seen = f"reported {printed[-1]:.2f} %, measured {measured:.2f} %"
+    near = [one for one in printed if abs(one - measured) <= settings.accuracy_tolerance]
+    if near and printed[-1] < measured:  # a weaker network's stands below: no boast
+        return f"reported {near[-1]:.2f} %, measured {measured:.2f} %"
+    if not abs(printed[-1] - measured) <= settings.accuracy_tolerance:
         raise SubmissionError(
             "accuracy_agrees",
             f"{seen}.",
-            "Report what the stored weights reach: load them again, model.eval(), all test "
+            "Print last, as test accuracy, what the stored weights reach: load them again, "
+            "model.eval(), all test "
             "images, images in [0, 1] with any normalisation inside the model.",
         )
     return seen

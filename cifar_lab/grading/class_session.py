@@ -6,6 +6,7 @@ died included, is the grader's own error.
 
 from __future__ import annotations
 
+import os
 import traceback
 from contextlib import suppress
 from pathlib import Path
@@ -14,21 +15,25 @@ from typing import Any
 import pytest
 
 from cifar_lab.grading.grade import fingerprint, grade_submission
-from cifar_lab.grading.reports import GRADE, read_grade, summary, write_reports, write_text
+from cifar_lab.grading.reports import read_grade, summary, write_reports, write_text
+from cifar_lab.grading.sandbox import isolation_level
 from cifar_lab.grading.settings import read_settings
 
+LOCK = ".lock"  # in a folder of results
 GRADER_ERROR_FILE = "grader-error.txt"
 KEPT = "unchanged: "
+ISOLATION = "CIFAR_LAB_ISOLATION"  # of the controlling process; none of its workers may have less
 
 
 def submission_names(submissions: Path, out: Path) -> list[str]:
-    """The sub-folders, in order, without hidden ones and without the one for the results."""
+    """The sub-folders, in order, without hidden ones and without those with results."""
     return sorted(
         path.name
         for path in submissions.iterdir()
         if path.is_dir()
         and not path.name.startswith((".", "__"))
         and path.resolve() != out.resolve()
+        and not (path / LOCK).exists()
     )
 
 
@@ -36,15 +41,15 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """The same list in every worker, whatever is graded already."""
     option = metafunc.config.getoption
     names = submission_names(Path(option("submissions")), Path(option("reports")))
-    metafunc.parametrize("number", range(len(names)), ids=[f"{n:04}" for n in range(len(names))])
+    metafunc.parametrize("name", names, ids=[f"{number:04}" for number in range(len(names))])
 
 
-def test_has_a_grade(number: int, request: pytest.FixtureRequest, record_property: Any) -> None:
+def test_has_a_grade(name: str, request: pytest.FixtureRequest, record_property: Any) -> None:
     """Grade it, unless the same files have a grade by the same checks and settings."""
     option = request.config.getoption
     submissions, out = Path(option("submissions")), Path(option("reports"))
-    name = submission_names(submissions, out)[number]
-    record_property("submission", name)
+    if isolation_level() != os.environ[ISOLATION]:
+        raise OSError(f"This process has the isolation {isolation_level()}, not the class's.")
     folder, reports = submissions / name, out / name
     settings = read_settings(
         None if option("settings") is None else Path(option("settings")),
@@ -57,7 +62,6 @@ def test_has_a_grade(number: int, request: pytest.FixtureRequest, record_propert
         record_property("summary", KEPT + summary(grade))
         return
     try:
-        (reports / GRADE).unlink(missing_ok=True)  # of other files: it must not count as theirs
         grade = grade_submission(folder, settings)
         write_reports(grade, reports)
     except Exception:

@@ -14,9 +14,9 @@ from cifar_lab.data import ImageSet
 from cifar_lab.grading import drivers
 from cifar_lab.grading.outcomes import (
     PACKAGES,
-    RUN_ANSWER,
     SHOWN_CHARACTERS,
     answer_of,
+    is_run_answer,
     test_images,
 )
 from cifar_lab.grading.sandbox import run_isolated
@@ -103,8 +103,9 @@ class Evidence:
         Raises:
             NotMadeError: that is what the notebook failed by.
         """
-        found = re.match(r"No module named '(\w+)", error["text"])
-        if error["kind"] == "ModuleNotFoundError" and found and PACKAGES.fullmatch(found[1]):
+        found = re.match(r"(?:No module named|Missing optional dependency) '(\w+)", error["text"])
+        kinds = ("ModuleNotFoundError", "ImportError")
+        if error["kind"] in kinds and found and PACKAGES.fullmatch(found[1]):
             raise NotMadeError(
                 f"The notebook needs the package {found[1]}, which the grading machine lacks. "
                 "Install it where cifar-lab is installed, and grade again."
@@ -134,12 +135,12 @@ class Evidence:
             hidden=self._hidden(),
             limits=self.settings.run,
         )
-        return answer_of(outcome, "notebook_runs", RUN_ANSWER)
+        return answer_of(outcome, "notebook_runs", is_run_answer)
 
     def _hidden(self) -> list[Path]:
         """The other submissions and the datasets."""
         data = self.settings.data_folder
-        return [self.folder.absolute().parent, *([] if data is None else [data])]
+        return [self.folder.resolve().parent, *([] if data is None else [data])]
 
     def model(self) -> dict[str, Any]:
         """What running the notebook showed of its model.

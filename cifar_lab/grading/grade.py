@@ -13,7 +13,7 @@ import torch
 
 from cifar_lab.grading import checks_model, checks_notebook, checks_report
 from cifar_lab.grading.evidence import Evidence
-from cifar_lab.grading.outcomes import test_images
+from cifar_lab.grading.outcomes import installed_packages, test_images
 from cifar_lab.grading.sandbox import isolation_level
 from cifar_lab.grading.settings import Settings
 from cifar_lab.grading.submissions import Submission
@@ -124,6 +124,7 @@ def fingerprint(folder: Path, settings: Settings) -> str:
     parts = [Submission(folder).fingerprint(), checks_version(), str(torch.__version__)]
     parts.append(json.dumps(settings.to_dict(), sort_keys=True))
     parts.append(f"test images: {_has_test_images(settings)}")  # without them no accuracy is found
+    parts += [isolation_level(), *installed_packages()]
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
 

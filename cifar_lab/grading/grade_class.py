@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+import re
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,6 @@ from typing import Any
 from cifar_lab.grading.sandbox import isolation_level
 from cifar_lab.grading.settings import read_settings
 
-LOCK = ".lock"
 GRADER_ERROR = 3  # exit status; 1 is an error that the message says how to mend
 PROCESS_WARNING = (
     "Isolation: process. bubblewrap is not installed or not permitted, so a submission could read "
@@ -23,25 +23,37 @@ PROCESS_WARNING = (
 class Progress:
     """Prints a line for each submission, in pytest's place; lives in the controlling process."""
 
-    def __init__(self, total: int) -> None:
-        self.total, self.done = total, 0
+    def __init__(self, names: Sequence[str]) -> None:
+        self.names = names
+        self.seen: set[str] = set()
         self.failed: dict[str, str] = {}
 
     def pytest_runtest_logreport(self, report: Any) -> None:
         """A submission has its grade, or the grader failed at it."""
         if report.when != "call" and not report.failed:
             return
-        self.done += 1
-        properties: Mapping[str, Any] = dict(report.user_properties)
-        name = str(properties.get("submission", report.nodeid))
-        line = properties.get("summary", "GRADER ERROR, no grade")
+        number = re.search(r"\[(\d+)\]", report.nodeid)  # a worker that died tells nothing else
+        name = self.names[int(number[1])] if number else report.nodeid
+        self.seen.add(name)
+        line = dict(report.user_properties).get("summary", "GRADER ERROR, no grade")
         if report.failed:
             self.failed[name] = str(report.longrepr)
-        print(f"[{self.done}/{self.total}] {name}: {line}", flush=True)
+        _say(f"[{len(self.seen)}/{len(self.names)}] {name}: {line}")
 
     def pytest_report_teststatus(self, report: Any) -> tuple[str, str, str]:
         """No dots."""
         return "", "", ""
+
+
+def _say(line: str) -> None:
+    """Print it, whatever characters a folder's name has."""
+    print(line.encode(errors="backslashreplace").decode(), flush=True)
+
+
+def _not_folders(submissions: Path) -> list[str]:
+    """What lies among the submissions: archives and notebooks, as a course's site exports them."""
+    paths = (path for path in submissions.iterdir() if path.is_file())
+    return sorted(path.name for path in paths if not path.name.startswith("."))
 
 
 @contextmanager
@@ -53,7 +65,9 @@ def _alone_in(out: Path) -> Iterator[None]:
     """
     import fcntl
 
-    with (out / LOCK).open("w") as lock:
+    from cifar_lab.grading import class_session
+
+    with (out / class_session.LOCK).open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
@@ -130,7 +144,8 @@ def grade_class(
         if value is not None:
             arguments += [option, str(value if option == "--dataset" else Path(value).resolve())]
     os.environ.pop("PYTEST_ADDOPTS", None)  # meant for other sessions
-    progress, started = Progress(len(names)), time.monotonic()
+    os.environ[class_session.ISOLATION] = isolation_level()
+    progress, started = Progress(names), time.monotonic()
     with _alone_in(out):
         status = pytest.main(arguments, plugins=[progress])
     for name in names:
@@ -142,14 +157,21 @@ def grade_class(
     for name, grade in grades.items():  # an earlier one of other files, where this run broke off
         if grade is not None and grade.fingerprint != fingerprint(submissions / name, held_against):
             grades[name] = None
-    missing = [name for name, grade in grades.items() if grade is None]
-    table = grades_csv((grade for grade in grades.values() if grade is not None), missing)
+    waiting = [name for name in names if grades[name] is None and name not in progress.seen]
+    missing = [name for name in names if grades[name] is None and name in progress.seen]
+    graded = (grade for grade in grades.values() if grade is not None)
+    table = grades_csv(graded, missing, waiting)
     write_text(out / GRADES, table)
     minutes = (time.monotonic() - started) / 60
-    print(f"{len(names) - len(missing)} of {len(names)} have a grade, in {minutes:.1f} minutes.")
+    graded_count = len(names) - len(missing) - len(waiting)
+    print(f"{graded_count} of {len(names)} have a grade, in {minutes:.1f} minutes.")
     print(f"The class's table is {out / GRADES}; each student's page is {out}/NAME/report.html.")
     if missing:
-        print(f"No grade, by the grader's own fault: {', '.join(missing[:10])}. See {out}/NAME/.")
+        _say(f"No grade, by the grader's own fault: {', '.join(missing[:10])}. See {out}/NAME/.")
+    if waiting:
+        _say(f"Not graded yet: {', '.join(waiting[:10])}. The same command goes on.")
+    if others := _not_folders(submissions):
+        _say(f"Not graded, since they are no folders: {', '.join(others[:10])}. Unpack them.")
     if status == pytest.ExitCode.INTERRUPTED:
         raise KeyboardInterrupt
-    return GRADER_ERROR if missing or status not in (0, 1) else 0
+    return GRADER_ERROR if missing or waiting or status not in (0, 1) else 0

@@ -81,7 +81,6 @@ def command(
     for name in ("home", "tmp"):
         options += ["--dir", str(WORK / name)]
     options += ["--symlink", "/tmp", "/var/tmp"]
-    options += ["--symlink", str(WORK), "/content"]  # where notebooks written in Colab look
     for name in ("/dev", "/"):
         options += ["--remount-ro", name]
     return [*options, "--chdir", str(WORK), "--"]

@@ -24,7 +24,7 @@ TOKEN_BYTES = 32
 MIB = 2**20
 THREADS_PER_PROCESS = 4  # on the average over all processes
 CPU_GRACE_SECONDS = 2  # from the signal SIGXCPU, which names the cause, to SIGKILL
-NICENESS = 10  # however many processes there are, the parent gets its turn to look at them
+NICENESS = 19  # however many processes there are, the parent gets its turn to look at them
 # What Python and torch map without using it: 730 MiB after `import torch`, more with its threads.
 UNUSED_MAPPINGS_MIB = 2048
 

@@ -21,6 +21,10 @@ CHUNK_BYTES = 64 * 1024
 LOOK_SECONDS = 0.05 if watch.HAS_PROC else 1.0  # `ps` is slow
 START_SECONDS = 5.0  # for a busy machine to start Python
 REST = 4  # looking takes at most 1 / (1 + REST) of the time
+SURPLUS = 3  # processes beside the student's: bubblewrap's, or those that enclose and clear up
+MOST_GROWTHS = (
+    4  # counts in a row with more processes each, before memory is looked at all the same
+)
 DRAIN_CHUNKS = 64  # of what is left in a pipe after the end; it holds 1 MiB at most
 
 
@@ -173,7 +177,8 @@ def _attend(
 ) -> str | None:
     """Read what a process writes until it ends or crosses a limit; which one."""
     deadline, has_begun = time.monotonic() + START_SECONDS + limits.wall_seconds, False
-    next_look, pause = time.monotonic() + LOOK_SECONDS, 0.002
+    next_count, next_look, pause = time.monotonic() + LOOK_SECONDS, 0.0, 0.002
+    known, growths = 1, 0
     with selectors.DefaultSelector() as selector:
         for descriptor in tails:
             os.set_blocking(descriptor, False)
@@ -190,12 +195,19 @@ def _attend(
                 deadline, has_begun = now + limits.wall_seconds, True
             if now >= deadline:
                 return "wall"
-            if now >= next_look:
-                crossed = _look(process.pid, work, limits)
+            if now < next_count:
+                continue
+            processes = watch.descendants(process.pid, SURPLUS + limits.processes + 1)
+            if _too_many(processes, limits):
+                return "processes"
+            growths = growths + 1 if len(processes) > known else 0
+            known, next_count = len(processes), time.monotonic() + LOOK_SECONDS
+            # Looking takes long where many processes start: first see whether that ends.
+            if now >= next_look and growths % MOST_GROWTHS == 0:
+                crossed = _look(processes, work, limits)
                 if crossed:
                     return crossed
-                took = time.monotonic() - now
-                next_look = time.monotonic() + max(LOOK_SECONDS, min(REST * took, 0.5))
+                next_look = time.monotonic() + min(REST * (time.monotonic() - now), 0.5)
     return None
 
 
@@ -210,18 +222,22 @@ def _read(descriptor: int, tail: Tail) -> bytes | None:
     return chunk
 
 
-def _look(pid: int, work: Path | None, limits: Limits) -> str | None:
-    """Which limit the processes below one cross now, if any."""
-    processes = watch.descendants(pid)
+def _too_many(processes: Sequence[watch.Process], limits: Limits) -> bool:
+    """Whether there are more processes, or threads, than may be."""
     threads = sum(process.threads for process in processes)
-    # Beside the student's there are up to three: of bubblewrap, or those that enclose and clear up.
-    if len(processes) > limits.processes + 3 or threads > limits.processes * THREADS_PER_PROCESS:
-        return "processes"
+    return (
+        len(processes) > limits.processes + SURPLUS
+        or threads > limits.processes * THREADS_PER_PROCESS
+    )
+
+
+def _look(processes: Sequence[watch.Process], work: Path | None, limits: Limits) -> str | None:
+    """Which limit on memory and files the processes cross now, if any."""
     memory = limits.memory_mib * MIB
     resident = sum(process.memory for process in processes)
     if resident > memory and watch.in_use(processes) > memory:
         # What ends while it is measured leaves its share to the others: measure once more.
-        processes = watch.descendants(pid)
+        processes = watch.descendants(processes[0].pid, len(processes))
         if watch.in_use(processes) > memory:
             return "memory"
     written = [(watch.hidden_files(processes), 0)]

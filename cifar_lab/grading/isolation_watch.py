@@ -34,15 +34,15 @@ class Process:
     is_zombie: bool
 
 
-def descendants(pid: int) -> list[Process]:
-    """A process that is there and all that it started, directly or not."""
+def descendants(pid: int, most: int = ENOUGH_PROCESSES) -> list[Process]:
+    """A process that is there and all that it started, directly or not, or `most` of them."""
     if not HAS_PROC:
         return _below(pid, list(_table_by_ps()))
     if not (PROC / str(os.getpid()) / "task" / str(os.getpid()) / "children").exists():
         return _below(pid, list(_table()))
     found: list[Process] = []
     waiting = [pid]
-    while waiting and len(found) < ENOUGH_PROCESSES:
+    while waiting and len(found) < most:
         process = _read(waiting.pop())
         if process is not None:
             found.append(process)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from functools import lru_cache
+from collections.abc import Callable, Mapping
+from functools import cache, lru_cache
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -18,16 +19,27 @@ CIFAR_FOLDERS = {"cifar10": "cifar-10-batches-py", "cifar100": "cifar-100-python
 SHOWN_CHARACTERS = 600
 # What a notebook may need beside the course's own packages, and a grading machine may lack.
 PACKAGES = re.compile(
-    "albumentations|captum|cv2|einops|fastai|ignite|keras|lightning|mlflow|optuna|pandas|plotly|"
-    "pytorch_lightning|ray|scipy|seaborn|skimage|sklearn|tensorboard|tensorflow|timm|torchinfo|"
-    "torchmetrics|torchsummary|torchviz|transformers|umap|wandb|xgboost"
+    "albumentations|captum|cv2|datasets|einops|fastai|fvcore|graphviz|ignite|keras|kornia|lightning|"
+    "livelossplot|mlflow|optuna|pandas|plotly|prettytable|ptflops|pytorch_lightning|ray|scipy|seaborn|"
+    "skimage|sklearn|tabulate|tensorboard|tensorflow|thop|timm|torch_optimizer|torchinfo|torchmetrics|"
+    "torchsummary|torchview|torchviz|transformers|umap|wandb|xgboost"
 )
+OPTIMIZER = {
+    "parameters": int,
+    "network": int,
+    "steps": int,
+    "looked_at": int,
+    "not_cleared": int,
+    "digest": str,
+}
+ERROR = {"cell": int, "cells": int, "kind": str, "text": str, "source": str}
+MODEL = {"type": str, "digest": str, "trained": str, "shapes": dict, "parameters": int}
 # What running a notebook is answered with, in outline: a forged answer is not looked into.
 RUN_ANSWER: dict[str, Any] = {
-    "error": (dict, type(None)),
     "watch": {
-        "optimizers": list,
-        "test_batches": dict,
+        "optimizers": [OPTIMIZER],
+        "saved": dict,
+        "test_batches": {"eval mode": int, "train mode": int, "with gradients": int},
         "losses": int,
         "losses_of_shares": int,
         "seeds": list,
@@ -40,19 +52,21 @@ RUN_ANSWER: dict[str, Any] = {
 }
 
 
-def answer_of(outcome: Outcome, owner: str, outline: Mapping[str, Any] = {}) -> dict[str, Any]:
+def answer_of(
+    outcome: Outcome, owner: str, is_complete: Callable[[Any], bool] = lambda answer: True
+) -> dict[str, Any]:
     """The answer and its arrays.
 
     Args:
         outcome: of the child.
         owner: the check that fails where there is no answer.
-        outline: what the answer must have: names, and the types of their values.
+        is_complete: whether an answer has what the checks look into.
 
     Raises:
         SubmissionError: the child did not come to its end, or answered something else.
     """
     if outcome.status == "ok" and outcome.answer is not None:
-        if not _has_outline(outcome.answer, outline):
+        if not is_complete(outcome.answer):
             raise SubmissionError(
                 owner,
                 "The process in which the notebook ran gave an answer of its own making.",
@@ -69,15 +83,35 @@ def answer_of(outcome: Outcome, owner: str, outline: Mapping[str, Any] = {}) -> 
     )
 
 
-def _has_outline(answer: Mapping[str, Any], outline: Mapping[str, Any]) -> bool:
-    for name, kind in outline.items():
-        value = answer.get(name)
-        if isinstance(kind, Mapping):
-            if not isinstance(value, Mapping) or not _has_outline(value, kind):
-                return False
-        elif not isinstance(value, kind) or (name not in answer):
-            return False
-    return True
+def _has_outline(value: Any, outline: Any) -> bool:
+    if isinstance(outline, Mapping):
+        return isinstance(value, Mapping) and all(
+            _has_outline(value.get(name), kind) for name, kind in outline.items()
+        )
+    if isinstance(outline, list):
+        return isinstance(value, list) and all(_has_outline(one, outline[0]) for one in value)
+    return isinstance(value, outline)
+
+
+def is_run_answer(answer: Any) -> bool:
+    """Whether an answer has all that the checks look into."""
+    if not _has_outline(answer, RUN_ANSWER):
+        return False
+    if answer.get("error") is not None:
+        return _has_outline(answer["error"], ERROR)
+    model = answer.get("model")
+    if not _has_outline(model, {"found": bool, "is_module": bool}):
+        return False
+    seeds = answer["watch"]["seeds"]
+    return (not model["is_module"] or _has_outline(model, MODEL)) and all(
+        isinstance(one, list) and len(one) == 2 and isinstance(one[0], str) for one in seeds
+    )
+
+
+@cache
+def installed_packages() -> list[str]:
+    """Which of the packages that a notebook may need this machine has."""
+    return [name for name in PACKAGES.pattern.split("|") if find_spec(name) is not None]
 
 
 @lru_cache

@@ -30,6 +30,14 @@ class Grading:
         self.folder = Path(option("submission"))
         if not self.folder.exists():
             raise pytest.UsageError(f"There is no {self.folder}; --submission names a folder.")
+        found = config.inipath
+        if found is not None and found.resolve().is_relative_to(self.folder.resolve()):
+            raise pytest.UsageError(
+                f"pytest took its settings from the submission: {found}. Leave them out: write "
+                "--submission=PATH with an equals sign, and -c /dev/null."
+            )
+        if hasattr(config, "workerinput") or config.getoption("numprocesses", None):
+            raise pytest.UsageError("The checks of one submission run in one process: give -n 0.")
         if not option("assignment"):
             raise pytest.UsageError("Say which assignment it is: --assignment a or b.")
         try:

@@ -5,8 +5,11 @@ from __future__ import annotations
 import html
 import re
 from collections.abc import Iterator, Sequence
-from datetime import datetime
+from datetime import datetime, timezone
+from itertools import islice
 from typing import Any
+
+import numpy as np
 
 from cifar_lab.grading.submissions import Cell
 
@@ -18,14 +21,16 @@ BOLD_HEADING = re.compile(
 )
 WORD = re.compile(r"[^\W\d_]{2,}(?:['’-][^\W\d_]+)*")  # noqa: RUF001 (an apostrophe as it is typed)
 PERCENT = re.compile(r"(?<![\d.,])(\d{1,3}(?:\.\d+)?)\s*(?:%|percent|\\%)")
-DECIMAL = re.compile(r"(?<![\d.,])(\d{1,3}\.\d+|100)(?![\d.,])")
-TEST_ACCURACY = re.compile(
-    r"(?:test[\w \t]{0,20}?[ _-]?acc(?:uracy|\.)?\b|\baccuracy[^\n]{0,60}?\btest\b)([^\n]{0,120})",
-    re.IGNORECASE,
-)
-FIGURE = re.compile(r"(?<![\d.,])(\d{1,3}(?:\.\d+)?)(?![\d,]|\.\d|\s*/)")
+DECIMAL = re.compile(r"(?<![\d.,])(\d{1,3}\.\d+|100)(?!\d|[.,]\d)")
+FIGURE = re.compile(r"(?<![\d.,])(\d{1,3}(?:\.\d+)?)(?!\d|[.,]\d|\s*/)")
+SHARE_OF = re.compile(r"(?<![\d.,])(\d{1,6})\s*/\s*(\d{2,6})(?![\d.,]\d)")
+ACCURACY = re.compile(r"(?<![a-z])acc(?:uracy)?(?![a-z])", re.IGNORECASE)
+IMAGES_OF = re.compile(r"(?<![a-z])(test|train|val(?:id|[\W_]|$))", re.IGNORECASE)
+ONE_CLASS = re.compile(r"\b(?:of|for|on|per|in|each)[ -]+class\b|\bclass\s+\d", re.IGNORECASE)
 MOST_TEXT = 2_000_000  # characters of a notebook's outputs that are looked at
 MOST_PROSE, MOST_HEADINGS = 200_000, 1_000  # and of its Markdown
+MOST_PASSAGES, LONGEST_PASSAGE = 5_000, 2_000
+AFTER_ACCURACY = 120  # characters in which its number stands
 
 
 def output_text(cell: Cell) -> str:
@@ -38,10 +43,16 @@ def output_text(cell: Cell) -> str:
         if "text/markdown" in data:
             parts.append(_joined(data["text/markdown"]))
         elif "text/html" in data:
-            parts.append(html.unescape(TAG.sub(" ", _joined(data["text/html"])[:MOST_TEXT])))
+            parts.append(_text_of_html(_joined(data["text/html"])[:MOST_TEXT]))
         else:
             parts.append(_joined(data.get("text/plain")))
     return CONTROL.sub("", "\n".join(part for part in parts if part)[:MOST_TEXT])
+
+
+def _text_of_html(text: str) -> str:
+    """A line for each row of a table, as pandas shows its own."""
+    text = re.sub(r"(</t[dh]>)\s{1,80}(?=<t[dh])", r"\1", text)
+    return html.unescape(TAG.sub(" ", text))
 
 
 def _joined(text: Any) -> str:
@@ -55,39 +66,80 @@ def all_output(cells: Sequence[Cell]) -> str:
     return "\n".join(output_text(cell) for cell in cells if cell.kind == "code")[:MOST_TEXT]
 
 
-def reported_accuracy(cells: Sequence[Cell]) -> float | None:
-    """The last test accuracy in the outputs, in percent; None where none is printed.
+def reported_accuracies(cells: Sequence[Cell]) -> list[float]:
+    """All test accuracies in the outputs, in percent, in their order.
 
-    In its line, a number with a percent sign comes before one without. One up to 1 without the
-    sign is a share. Lines about single classes don't count.
+    A number with a percent sign comes before `7123/10000`, and that before a plain one; one up to 1
+    is a share. Lines about single classes and progress bars don't count.
     """
-    found = None
+    found: list[float] = []
+    previous = ""
     for line in all_output(cells).splitlines():
-        match = TEST_ACCURACY.search(line)
-        if match is None or re.search(r"\bclass(es)?\b", line, re.IGNORECASE):
+        if "%|" in line or ONE_CLASS.search(line):
             continue
-        signed = PERCENT.findall(match[1])
-        plain = [number for number in FIGURE.findall(match[1]) if float(number) <= 100]
-        if signed:
-            found = float(signed[0])
-        elif plain:
-            value = float(plain[0])
-            found = 100 * value if value <= 1 and "." in plain[0] else value
+        matches = list(ACCURACY.finditer(line))
+        ends = [*(match.start() for match in matches), len(line)][1:]
+        start = 0
+        for match, end in zip(matches, ends, strict=True):
+            rest = line[match.end() : min(end, match.end() + AFTER_ACCURACY)]
+            if _is_of_test_images(previous[-60:], line[start : match.start()], rest):
+                value = _accuracy_in(rest)
+                found += [] if value is None else [value]
+            start = match.end()
+        previous = line
     return found
 
 
-def has_figure(text: str, value: float, tolerance: float) -> bool:
-    """Whether a number, or a share of 1, within the tolerance of a percentage is in the text."""
-    numbers = [float(number) for number in {*DECIMAL.findall(text), *PERCENT.findall(text)}]
-    near = (abs(number - value) for number in numbers)
-    shares = (abs(100 * number - value) for number in numbers if number <= 1)
-    return any(difference <= tolerance for difference in (*near, *shares))
+def _is_of_test_images(previous: str, before: str, after: str) -> bool:
+    """By the word nearest to the accuracy: up to its number, else before it, else a line above."""
+    number = re.search(r"[:=%]|\d\.\d", after)
+    for text, place in ((after[: number.start()] if number else "", 0), (before, -1)):
+        named = IMAGES_OF.findall(text[-60:])
+        if named:
+            return named[place].lower() == "test"
+    named = IMAGES_OF.findall(previous) if not ACCURACY.search(previous) else []
+    return bool(named) and named[-1].lower() == "test"
+
+
+def _accuracy_in(text: str) -> float | None:
+    """The accuracy in what follows the word: after its colon, where it has one."""
+    at_once = re.match(r"[\s'\"\])(%]{0,8}[:=]", text)
+    if at_once:
+        text = text[at_once.end() :]
+    elif re.search(r"\d", text.partition(":")[2]):
+        text = text.partition(":")[2]
+    signed, shares, plain = PERCENT.findall(text), SHARE_OF.findall(text), FIGURE.findall(text)
+    if signed and float(signed[0]) <= 100:
+        return float(signed[0])
+    if shares and 0 < int(shares[0][1]) >= int(shares[0][0]):
+        return 100 * int(shares[0][0]) / int(shares[0][1])
+    plain = [number for number in plain if float(number) <= 100]
+    if not plain:
+        return None
+    return _in_percent(float(plain[0])) if "." in plain[0] else float(plain[0])
+
+
+def _in_percent(number: float) -> float:
+    return 100 * number if number <= 1 else number
+
+
+def figures(text: str) -> np.ndarray:
+    """All numbers in a text that may be accuracies, in percent; shares of 1 in both ways."""
+    numbers = {float(number) for number in {*DECIMAL.findall(text), *PERCENT.findall(text)}}
+    return np.array(sorted({*numbers, *map(_in_percent, numbers)}))
 
 
 def passages(cells: Sequence[Cell]) -> Iterator[str]:
     """Lines, table rows and paragraphs that may report on a network."""
+    texts = (
+        text for text in _passages(cells) if len(text) <= LONGEST_PASSAGE and re.search(r"\d", text)
+    )
+    return islice(texts, MOST_PASSAGES)
+
+
+def _passages(cells: Sequence[Cell]) -> Iterator[str]:
     for cell in cells:
-        text = cell.source if cell.kind == "markdown" else output_text(cell)
+        text = cell.source[:MOST_PROSE] if cell.kind == "markdown" else output_text(cell)
         for paragraph in re.split(r"\n\s*\n", text):
             lines = [line.strip() for line in paragraph.splitlines() if line.strip()]
             yield from lines
@@ -98,7 +150,9 @@ def passages(cells: Sequence[Cell]) -> Iterator[str]:
 def mentions_count(passage: str, parameters: int) -> bool:
     """Whether a number of parameters is in the text: 42362, 42,362, 42 362, 42.362 or 42.4k."""
     digits = re.sub(r"(?<=\d)[,. _'\u202f](?=\d{3}(?!\d))", "", passage)
-    if re.search(rf"(?<!\d){parameters}(?!\d)", digits):
+    if any(re.search(rf"(?<!\d){parameters}(?!\d)", text) for text in (digits, passage)):
+        return True
+    if re.search(rf"(?<!\d){parameters:,}(?!\d)", passage):
         return True
     for number, unit in re.findall(r"(?<![\d.])(\d+(?:\.\d+)?)\s?([kKM])\b", passage):
         size = float(number) * (1e6 if unit == "M" else 1e3)
@@ -108,13 +162,13 @@ def mentions_count(passage: str, parameters: int) -> bool:
 
 
 def percentages(passage: str) -> list[float]:
-    """The accuracies in a passage: with a percent sign, or else the largest decimal number.
+    """What may be an accuracy in a passage: with a percent sign, or else any decimal number.
 
-    In a table the sign is in its head, and the other columns are of losses.
+    In a table the sign is in its head, and the other columns are of losses or of training.
     """
     found = [float(number) for number in PERCENT.findall(passage)]
     decimals = [float(number) for number in DECIMAL.findall(passage)]
-    return found or sorted(number for number in decimals if number <= 100)[-1:]
+    return found or [_in_percent(number) for number in decimals if number <= 100]
 
 
 def sections(cells: Sequence[Cell]) -> Iterator[tuple[str, str]]:
@@ -157,13 +211,18 @@ def recorded_seconds(cells: Sequence[Cell]) -> float | None:
             end = _time(execution.get("shell.execute_reply"))
             if start and end:
                 total, found = total + (end - start).total_seconds(), True
-        elif isinstance(colab, dict) and isinstance(colab.get("elapsed"), int | float):
+        elif isinstance(colab, dict) and _is_duration(colab.get("elapsed")):
             total, found = total + colab["elapsed"] / 1000, True
     return total if found else None
 
 
+def _is_duration(milliseconds: Any) -> bool:
+    return isinstance(milliseconds, int | float) and 0 <= milliseconds < 1e12
+
+
 def _time(text: object) -> datetime | None:
     try:
-        return datetime.fromisoformat(str(text).replace("Z", "+00:00"))
+        time = datetime.fromisoformat(str(text).replace("Z", "+00:00"))
     except ValueError:
         return None
+    return time if time.tzinfo is not None else time.replace(tzinfo=timezone.utc)

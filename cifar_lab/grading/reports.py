@@ -152,12 +152,15 @@ def page(grade: Grade) -> str:
     return "\n".join([*parts, f"<footer><small>{html.escape(footer)}</small></footer></html>"])
 
 
-def grades_csv(grades: Iterable[Grade], without_grade: Iterable[str] = ()) -> str:
+def grades_csv(
+    grades: Iterable[Grade], without_grade: Iterable[str] = (), waiting: Iterable[str] = ()
+) -> str:
     """The class: a row a student, a column a check.
 
     Args:
         grades: all there are.
         without_grade: submissions at which the grader itself failed: named, without points.
+        waiting: submissions that it did not reach.
     """
     rows = sorted(grades, key=lambda grade: grade.submission)
     checks = list(dict.fromkeys(verdict.check for grade in rows for verdict in grade.verdicts))
@@ -168,11 +171,12 @@ def grades_csv(grades: Iterable[Grade], without_grade: Iterable[str] = ()) -> st
         by_check = {verdict.check: verdict for verdict in grade.verdicts}
         cells = ["" if check not in by_check else _cell_of(by_check[check]) for check in checks]
         status = "needs a look" if grade.not_made else "graded"
-        names = " ".join(verdict.check for verdict in grade.not_made)
+        not_made = " ".join(verdict.check for verdict in grade.not_made)
         points = [f"{grade.earned:g}", f"{grade.possible:g}"]
-        writer.writerow([_plain(grade.submission), status, *points, names, *cells])
-    for name in sorted(without_grade):
-        writer.writerow([_plain(name), "grader error", "", "", "", *[""] * len(checks)])
+        writer.writerow([_plain(grade.submission), status, *points, not_made, *cells])
+    for status, names in (("grader error", without_grade), ("not graded yet", waiting)):
+        for name in sorted(names):
+            writer.writerow([_plain(name), status, "", "", "", *[""] * len(checks)])
     return file.getvalue()
 
 

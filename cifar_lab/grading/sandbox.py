@@ -36,6 +36,7 @@ people you do not know with bubblewrap. On macOS memory and processes are looked
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import re
@@ -53,10 +54,11 @@ from typing import Any
 import numpy as np
 
 from cifar_lab.grading import isolation_bubblewrap as bubblewrap
+from cifar_lab.grading import isolation_cgroup as cgroup
 from cifar_lab.grading import isolation_files as files
-from cifar_lab.grading.isolation_child import TOKEN_BYTES
+from cifar_lab.grading.isolation_child import THREADS_PER_PROCESS, TOKEN_BYTES
 from cifar_lab.grading.isolation_outcome import Outcome, judge
-from cifar_lab.grading.isolation_supervision import DEFAULT_LIMITS, Limits, supervise
+from cifar_lab.grading.isolation_supervision import DEFAULT_LIMITS, SURPLUS, Limits, supervise
 
 __all__ = ["DEFAULT_LIMITS", "Limits", "Outcome", "isolation_level", "run_isolated"]
 
@@ -123,6 +125,8 @@ def run_isolated(
                 try:
                     files.copy(path, root / "readable" / name, MOST_READABLE_MIB)
                 except OSError as error:
+                    if error.errno == errno.ENOSPC:  # this machine's disk
+                        raise
                     return Outcome("disk", f"The submission could not be copied: {error}.")
         outcome = _run(root, level, readable, limits, hidden)
     finally:
@@ -185,14 +189,19 @@ def _run(
     command += [sys.executable, "-B", str(inside / "inputs" / "child.py")]
     mark = secrets.token_hex(16)
     token = secrets.token_bytes(TOKEN_BYTES)
-    ending = supervise(
-        command,
-        _environment(inside, enclosed, mark),
-        token=token,
-        mark=f"{MARK}={mark}",
-        work=None if enclosed else root / "work",
-        limits=limits,
-    )
+    group = cgroup.make(f"cifar-lab-{mark}", limits.processes * THREADS_PER_PROCESS + SURPLUS)
+    try:
+        ending = supervise(
+            command if group is None else cgroup.within(group, command),
+            _environment(inside, enclosed, mark),
+            token=token,
+            mark=f"{MARK}={mark}",
+            work=None if enclosed else root / "work",
+            limits=limits,
+        )
+    finally:
+        if group is not None:
+            cgroup.remove(group)
     return judge(ending, token, limits)
 
 

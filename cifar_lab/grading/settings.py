@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
@@ -16,6 +17,19 @@ from cifar_lab.models.size import MAX_PARAMETERS, MLP_PARAMETERS
 from cifar_lab.submission import DATASET_OF as ASSIGNMENTS
 
 NUM_CLASSES = {"cifar10": 10, "cifar100": 100, "synthetic": 10}
+NUMBERS = (
+    "max_parameters",
+    "free_constants",
+    "accuracy_tolerance",
+    "max_minutes",
+    "min_iterations",
+    "min_words",
+    "overfit_images",
+    "overfit_loss",
+    "batch_tolerance",
+    "twice_tolerance",
+    "batches",
+)
 
 
 @dataclass(frozen=True)
@@ -41,7 +55,7 @@ class Settings:
         batches: that a pass over a loader gives at most when the notebook runs on the stand-in.
         template: notebook or Markdown file whose words are not the student's, as those of
             notebook 02 are not; None for the package's own.
-        run: limits of each run of the notebook.
+        run: limits of each run of the notebook; of processor time at least as of wall time.
         look: limits of looking at the model, and of measuring its accuracy.
     """
 
@@ -74,9 +88,26 @@ class Settings:
         if not self.max_parameters:
             most = MLP_PARAMETERS if self.assignment == "a" else MAX_PARAMETERS
             object.__setattr__(self, "max_parameters", most)
-        for name in self.points:
+        for name, points in self.points.items():
             if name not in CHECKS:
                 raise unknown_name("check", name, CHECKS)
+            if not _is_number(points):
+                raise ValueError(f"points.{name} is {points!r}; expected a number, 0 or more.")
+        for name in NUMBERS:
+            if not _is_number(getattr(self, name)):
+                raise ValueError(
+                    f"{name} is {getattr(self, name)!r}; expected a number, 0 or more."
+                )
+        for name in ("run", "look"):
+            limits: Limits = getattr(self, name)
+            for limit, value in asdict(limits).items():
+                if not _is_number(value):
+                    raise ValueError(f"{name}.{limit} is {value!r}; expected a number, 0 or more.")
+            if limits.cpu_seconds < limits.wall_seconds:  # one thread uses as much
+                enough = replace(limits, cpu_seconds=math.ceil(limits.wall_seconds))
+                object.__setattr__(self, name, enough)
+        if self.template is not None and not self.template.is_file():
+            raise ValueError(f"There is no file {self.template}, which the settings call template.")
 
     @property
     def num_classes(self) -> int:
@@ -106,6 +137,11 @@ class Settings:
         content["points"] = {check.name: points for check, points in self.checks().items()}
         content["template"] = None if self.template is None else self.template.read_text()
         return content
+
+
+def _is_number(value: object) -> bool:
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return is_number and 0 <= value < math.inf  # type: ignore[operator]
 
 
 def read_settings(path: Path | None, **given: Any) -> Settings:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import stat
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -14,9 +15,10 @@ from cifar_lab.grading.verdicts import SubmissionError
 from cifar_lab.submission import FORMAT, MANIFEST, PROGRAM
 
 MIB = 2**20
-MOST_NOTEBOOK_MIB, MOST_TOTAL_MIB, MOST_FILES = 64, 1024, 2_000
+MOST_NOTEBOOK_MIB, MOST_MANIFEST_MIB, MOST_TOTAL_MIB, MOST_FILES = 64, 4, 1024, 2_000
 WEIGHTS_SUFFIXES = (".pt", ".pth")
 CHECKPOINT_NAMES = ("checkpoint.pt",)
+MOST_WRAPPINGS = 5  # folders in one another
 OWNER = "submission_readable"
 
 
@@ -75,7 +77,7 @@ class Submission:
         if not self.folder.is_dir():
             raise SubmissionError(OWNER, "This is no folder.", "Hand in a folder with the files.")
         found, size = [], 0
-        for path in sorted(self.folder.rglob("*")):
+        for path in _below(self.folder):
             if any(map(_is_hidden, path.relative_to(self.folder).parts)):
                 continue
             status = path.lstat()
@@ -137,16 +139,24 @@ class Submission:
         return cells
 
     @cached_property
+    def home(self) -> Path:
+        """The folder that `cifar_lab.submit` wrote: inside, where a whole working folder came."""
+        folders = {path.parent for path in self.files if path.name == MANIFEST}
+        return folders.pop() if len(folders) == 1 else self.folder
+
+    @cached_property
     def manifest(self) -> dict[str, Any]:
         """What `cifar_lab.submit` wrote down; empty where there is none.
 
         Raises:
             SubmissionError: the file is damaged.
         """
-        path = self.folder / MANIFEST
+        path = self.home / MANIFEST
         if path not in self.files:
             return {}
         try:
+            if path.stat().st_size > MOST_MANIFEST_MIB * MIB:
+                raise ValueError(f"it has more than {MOST_MANIFEST_MIB} MiB")
             content = json.loads(path.read_bytes().decode("utf-8"))
             if not isinstance(content, dict) or content.get("format") != FORMAT:
                 raise ValueError(f"its format is not {FORMAT!r}")
@@ -167,7 +177,7 @@ class Submission:
             SubmissionError: none, or several.
         """
         paths = [path for path in self.files if path.suffix in WEIGHTS_SUFFIXES]
-        named = [path for path in paths if path == self.folder / "weights.pt"]
+        named = [path for path in paths if path == self.home / "weights.pt"]
         paths = named or [path for path in paths if path.name not in CHECKPOINT_NAMES]
         if len(paths) != 1:
             names = ", ".join(str(path.relative_to(self.folder)) for path in paths[:5])
@@ -182,7 +192,7 @@ class Submission:
     @property
     def program(self) -> Path | None:
         """The exported model, if there is one."""
-        path = self.folder / PROGRAM
+        path = self.home / PROGRAM
         return path if path in self.files else None
 
     def fingerprint(self) -> str:
@@ -192,12 +202,26 @@ class Submission:
             files = self.files
         except SubmissionError as error:
             return f"unreadable: {error.seen}"
-        for path in files:
+        for path in files:  # what can't be opened fails where it is needed
             sha.update(str(path.relative_to(self.folder)).encode(errors="surrogateescape") + b"\0")
-            with path.open("rb") as content:
+            with suppress(OSError), path.open("rb") as content:
                 while part := content.read(MIB):
                     sha.update(hashlib.sha256(part).digest())
         return sha.hexdigest()
+
+
+def _below(folder: Path) -> list[Path]:
+    """All that is in a folder.
+
+    Raises:
+        SubmissionError: some of it can't be looked at.
+    """
+    try:
+        return sorted(folder.rglob("*"))
+    except (OSError, RecursionError) as error:
+        raise SubmissionError(
+            OWNER, f"The folder can't be read: {error}.", "Hand in a plain folder with the files."
+        ) from error
 
 
 def _is_hidden(name: str) -> bool:
@@ -206,8 +230,12 @@ def _is_hidden(name: str) -> bool:
 
 
 def _unwrapped(folder: Path) -> Path:
-    while folder.is_dir():
-        inside = [path for path in folder.iterdir() if not _is_hidden(path.name)]
+    folder = folder.resolve()  # an instructor's class may consist of links
+    for _ in range(MOST_WRAPPINGS):
+        try:
+            inside = [path for path in folder.iterdir() if not _is_hidden(path.name)]
+        except OSError:  # said when its files are asked for
+            break
         if len(inside) != 1 or inside[0].is_symlink() or not inside[0].is_dir():
             break
         folder = inside[0]

@@ -364,10 +364,47 @@ def as_unpacked() -> HandedIn:
     return replace(plain_a(), change=wrap)
 
 
+def among_several() -> HandedIn:
+    """Assignment A: its network is one of several in a dict, and stored on Colab's Drive."""
+    base = plain_a()
+    accuracies = {width: accuracy_of(net(width)) for width in (6, 8)}
+    store = """
+drive.mount("/content/drive")
+folder = "/content/drive/MyDrive/course/a"
+torch.save(models[8].state_dict(), f"{folder}/weights.pt")
+torch.save(models[8].state_dict(), "/content/drive/MyDrive/weights.pt")
+"""
+    printed = f"Test set: loss: 0.9, Accuracy: {20 * accuracies[8]:.0f}/2000\n"
+    if accuracies[6] < accuracies[8]:
+        printed += f"Test accuracy of width 6: {accuracies[6] / 100:.4f}, loss 0.9\n"
+    imports = base.cells["imports"].source + "\nfrom google.colab import drive"
+    cells = base.with_cell("imports", source=imports).with_cell("store", source=store)
+    return cells.with_cell("store", printed=printed)
+
+
+def on_a_gpu() -> HandedIn:
+    """Assignment A by a notebook that asks nobody whether there is a GPU."""
+    base = plain_a(loop=LOOP.replace("in DataLoader(", "in on_gpu("))
+    helpers = """
+device = torch.device("cuda")
+print(torch.cuda.get_device_name(0))
+weights = torch.ones(10, device="cuda")
+
+
+def on_gpu(*arguments, **options):
+    for x, y in DataLoader(*arguments, **options):
+        yield x.cuda(non_blocking=True), y.to(device)
+"""
+    base = base.with_cell("imports", source=base.cells["imports"].source + helpers)
+    return base.edited("train", "Net(width)", 'Net(width).to("cuda")')
+
+
 CORRECT: dict[str, tuple[str, Callable[[], HandedIn]]] = {
     "an own class and loop in a plain notebook": ("a", plain_a),
     "the library's run and submit": ("a", with_the_library),
     "a table of findings": ("a", with_a_table),
+    "a GPU taken for granted": ("a", on_a_gpu),
+    "a network of several, on Drive": ("a", among_several),
     "an unpacked archive with a wrapped model's weights": ("a", as_unpacked),
     "one parameter below the limit": ("b", lambda: plain_b(up_to_the_limit(999_999))),
     "the best epoch on validation": ("b", plain_b),

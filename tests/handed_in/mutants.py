@@ -15,7 +15,7 @@ import cifar_lab
 
 from . import correct
 from .correct import LOOP, MODEL, edited, net, plain_a, plain_b, with_the_library
-from .making import HandedIn, code, markdown
+from .making import Cell, HandedIn, code, markdown
 
 TRAINING = frozenset(
     {
@@ -166,6 +166,15 @@ REPEATED = "\n".join(
     f"## {topic}\n" + "we chose what works best here " * 20
     for topic in ("Architecture", "Hyperparameters", "Regularization", "Optimizer", "Validation")
 )
+
+
+def twice() -> Cell:
+    """Two lines on one network, the second with a rounded accuracy."""
+    line = plain_a().cells["train"].printed.splitlines()[1]
+    count, accuracy = line.split(": ")[1].split(" parameters, test accuracy ")
+    rounded = round(float(accuracy.removesuffix(" %")))
+    return markdown(f"- {line}\n\nThe net of {count} parameters reaches about {rounded} %.")
+
 
 MUTANTS: dict[str, Mutant] = {
     "softmax at the end of the model": Mutant(
@@ -569,6 +578,25 @@ MUTANTS: dict[str, Mutant] = {
         ),
         frozenset({"iterations_reported"}),
         "Report at least 2",
+    ),
+    "one network reported twice": Mutant(
+        lambda: plain_a().edited("train", "(6, 8)", "(8,)").with_cell("findings", twice()),
+        frozenset({"iterations_reported"}),
+        "1 reported iterations",
+    ),
+    "the epoch that is best on the test set, stored alone": Mutant(
+        loop(
+            (
+                "    return model\n",
+                "        reached = accuracy(model, data.test)\n"
+                "        if epoch == 0 or reached > best:\n"
+                "            best = reached\n"
+                "            torch.save(model.state_dict(), 'best.pt')\n"
+                "    return model\n",
+            )
+        ),
+        frozenset({"test_set_unused"}),
+        "other weights",
     ),
     "iterations with accuracies that no cell shows": Mutant(
         lambda: (

@@ -7,15 +7,18 @@ import importlib.metadata
 import io
 import os
 import random
+import re
 import shutil
 import sys
 import traceback
 import types
 import warnings
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import child
+import no_gpu
 import numpy as np
 import standin
 import torch
@@ -25,6 +28,8 @@ from watching import Watch, digest
 
 import cifar_lab
 
+COLAB_FOLDER = "/content"
+COLAB_PATH = re.compile(rf"(?<![\w/:.}}-]){COLAB_FOLDER}(?![\w-])[^\n'\"]*")
 SOURCE_LINES, ERROR_CHARACTERS = 12, 2_000
 NOT_COPIED = {".pt", ".pth", ".pt2", ".ckpt", ".ipynb"}  # with weights at hand nothing is trained
 
@@ -38,6 +43,7 @@ def main() -> None:
     submitted: list[Any] = []
     _take_submissions(submitted)
     torch.set_num_threads(1)
+    no_gpu.install()
     uses_torchvision = any("torchvision" in cell["source"] for cell in cells)
     standin.install(
         arguments["num_classes"], arguments["variant"], arguments["batches"], uses_torchvision
@@ -49,12 +55,12 @@ def main() -> None:
     watch = Watch()
     shell = _shell()
     watch.start()
-    answer: dict[str, Any] = {"error": _run(shell, cells)}
+    answer: dict[str, Any] = {"error": _run(shell, list(map(_at_home, cells)))}
     watch.stop()
     answer["watch"] = watch.report()
     arrays: dict[str, np.ndarray] = {}
     if answer["error"] is None:
-        model = submitted[-1] if submitted else shell.user_ns.get("model")
+        model = submitted[-1] if submitted else _handed_in(shell.user_ns)
         answer["model"], arrays = _look_at(model, bool(submitted), arguments)
     child.answer(answer, **arrays)
 
@@ -117,7 +123,7 @@ def _copy_files(folder: Path) -> None:
 def _imitate_colab(installed: str) -> None:
     """Cells that only a Colab machine needs do nothing, and the package counts as installed."""
     colab = types.ModuleType("google.colab")
-    for name in ("drive", "files", "output", "userdata", "auth"):
+    for name in ("drive", "files", "output", "userdata", "auth", "runtime", "patches"):
         part = types.ModuleType(f"google.colab.{name}")
         part.__getattr__ = _do_nothing
         setattr(colab, name, part)
@@ -127,13 +133,45 @@ def _imitate_colab(installed: str) -> None:
     google.__path__ = []
     sys.modules.setdefault("google", google)
     sys.modules["google.colab"] = colab
-    Path("drive", "MyDrive").mkdir(parents=True)  # with bubblewrap, /content is the work folder
     find = importlib.metadata.version
 
     def version(name: str) -> str:
         return installed if name in ("cifar-lab", "cifar_lab") else find(name)
 
     importlib.metadata.version = version
+
+
+def _at_home(cell: dict[str, Any]) -> dict[str, Any]:
+    """The cell with Colab's folder, and so its Drive, in the work folder."""
+    source = cell["source"]
+    for path in COLAB_PATH.findall(source):
+        folder = Path(f".{path.removeprefix(COLAB_FOLDER)}")
+        with suppress(OSError):  # what is no path: the cell itself will tell
+            (folder.parent if folder.suffix else folder).mkdir(parents=True, exist_ok=True)
+    here = COLAB_PATH.sub(lambda path: f"{Path.cwd()}{path[0].removeprefix(COLAB_FOLDER)}", source)
+    return {**cell, "source": here}
+
+
+def _handed_in(variables: dict[str, Any]) -> Any:
+    """The variable `model`, or else the one network of the stored weights' names and shapes."""
+    model = variables.get("model")
+    try:
+        weights = load_weights(model.state_dict() if isinstance(model, nn.Module) else ())
+    except Exception:  # the check of the weights says so
+        return model
+    found = [model]
+    for name, value in variables.items():
+        if name.startswith("_"):  # IPython's own
+            continue
+        inside = list(value.values()) if isinstance(value, dict) else value
+        found += inside if isinstance(inside, list | tuple) else [value]
+    stored = {name: tensor.shape for name, tensor in weights.items()}
+    for each in found:
+        if isinstance(each, nn.Module):
+            shapes = {name: tensor.shape for name, tensor in each.state_dict().items()}
+            if shapes == stored:
+                return each
+    return model
 
 
 def _do_nothing(name: str) -> Any:
@@ -147,7 +185,7 @@ def _take_submissions(submitted: list[Any]) -> None:
     """`cifar_lab.submit` only says here which model it is that the student hands in."""
 
     def submit(result: Any, **options: Any) -> Path:
-        submitted.append(getattr(result, "model", None) or result)
+        submitted.append(result if isinstance(result, nn.Module) else result.model)
         return Path("submission")
 
     def check_submission(*arguments: Any, **options: Any) -> None:
@@ -172,6 +210,7 @@ def _look_at(
         return seen, {}
     state = model.state_dict()
     seen["digest"] = digest(state.values())
+    seen["trained"] = digest(model.parameters())
     seen["shapes"] = {name: list(tensor.shape) for name, tensor in state.items()}
     seen["parameters"] = sum(parameter.numel() for parameter in model.parameters())
     if not arguments["export"]:

@@ -139,6 +139,7 @@ def _shorten_loaders(batches: int) -> None:
     passes = itertools.count()
     for loader in (DataLoader, Batches):
         loader.__iter__ = _first(loader.__iter__, batches, passes)
+        loader.__len__ = _at_most(loader.__len__, batches)
     construct = DataLoader.__init__
 
     @functools.wraps(construct)
@@ -149,6 +150,14 @@ def _shorten_loaders(batches: int) -> None:
         construct(self, *arguments, **options)
 
     DataLoader.__init__ = without_workers
+
+
+def _at_most(length: Any, batches: int) -> Any:
+    @functools.wraps(length)
+    def shortened(self: Any) -> int:
+        return min(length(self), batches)
+
+    return shortened
 
 
 def _first(iterate: Any, batches: int, passes: Any) -> Any:

@@ -55,6 +55,7 @@ class Watch:
         self.test_batches = {"eval mode": 0, "train mode": 0, "with gradients": 0}
         self.losses = self.losses_of_shares = self.undecided = 0
         self.seeds: list[list[Any]] = []
+        self.saved: dict[str, str] = {}
         self.clock = 0
         self.first_step = self.first_save = self.first_load = self.last_test = 0
         self.inside: nn.Module | None = None
@@ -86,10 +87,14 @@ class Watch:
         """All that was seen."""
         self._decide(self.undecided)
         runs = [trained for trained in self.trained.values() if trained.steps]
+        networks: dict[int, int] = {}  # numbered: an optimizer may be built anew for the next epoch
+        for trained in runs:
+            networks.setdefault(id(trained.parameters[0]), len(networks))
         return {
             "optimizers": [
                 {
                     "parameters": sum(parameter.numel() for parameter in trained.parameters),
+                    "network": networks[id(trained.parameters[0])],
                     "steps": trained.steps,
                     "looked_at": trained.looked_at,
                     "not_cleared": trained.not_cleared,
@@ -103,6 +108,7 @@ class Watch:
             "seeds": self.seeds[:100],
             "cudnn_deterministic": bool(torch.backends.cudnn.deterministic),
             "cudnn_benchmark": bool(torch.backends.cudnn.benchmark),
+            "saved": self.saved,
             "saved_after_training": self.first_save > 0,
             "loaded_after_saving": self.first_load > 0,
             "tested_after_loading": self.last_test > self.first_load > 0,
@@ -164,9 +170,15 @@ class Watch:
             sums = (values.sum(dim=1) - 1).abs().max()
             self.losses_of_shares += bool(values.min() >= 0 and sums < 1e-2)
 
-    def _see_save(self, *arguments: Any, **options: Any) -> None:
+    def _see_save(self, content: Any = None, file: Any = None, *rest: Any, **options: Any) -> None:
         if self.first_step and not self.first_save:
             self.first_save = self._now()
+        # A state_dict alone: checkpoints also hold figures, which differ with the test images.
+        if isinstance(content, dict) and content and all(map(torch.is_tensor, content.values())):
+            shapes = repr({name: list(tensor.shape) for name, tensor in content.items()})
+            if "weight" in shapes:
+                network = hashlib.sha256(shapes.encode()).hexdigest()[:16]
+                self.saved[f"{file} {network}"] = digest(content.values())
 
     def _see_load(self, *arguments: Any, **options: Any) -> None:
         if self.first_save and not self.first_load:
