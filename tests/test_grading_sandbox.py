@@ -19,6 +19,7 @@ import numpy as np
 import pytest
 
 from cifar_lab.grading import isolation_bubblewrap as bubblewrap
+from cifar_lab.grading import isolation_cgroup as cgroup
 from cifar_lab.grading import sandbox
 from cifar_lab.grading.isolation_answer import BadAnswerError, parse
 from cifar_lab.grading.sandbox import Limits, Outcome, isolation_level, run_isolated
@@ -782,6 +783,20 @@ def state_of_this_process() -> dict[str, object]:
         "children": children_of_this_process(),
         "limits": Path("/proc/self/limits").read_text() if sys.platform == "linux" else None,
     }
+
+
+def test_a_control_group_bounds_what_root_may_start():
+    group = cgroup.make(f"cifar-lab-test-{time.time_ns()}", 4)
+    if group is None:
+        pytest.skip("this user can't make a control group with a limit on processes")
+    try:
+        script = "for i in 1 2 3 4 5 6 7 8; do sleep 0.5 & done; wait"
+        command = cgroup.within(group, ["/bin/sh", "-c", script])
+        result = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert "fork" in result.stderr
+    finally:
+        cgroup.remove(group)
+    assert not group.exists()
 
 
 @pytest.mark.parametrize("code", [ANSWER, "while True: pass"])

@@ -11,6 +11,7 @@ from torch import nn
 
 FACTORIES = ("tensor", "as_tensor", "zeros", "ones", "empty", "full", "eye", "arange", "linspace")
 DRAWS = ("rand", "randn", "randint", "randperm", "zeros_like", "ones_like", "empty_like", "load")
+DEFAULTS = ("set_default_device",)
 SILENT = ("synchronize", "empty_cache", "reset_peak_memory_stats", "set_device")
 NO_BYTES = ("memory_allocated", "max_memory_allocated", "memory_reserved", "max_memory_reserved")
 
@@ -20,7 +21,7 @@ def install() -> None:
     for kind in (torch.Tensor, nn.Module):
         kind.to = _on_cpu(kind.to)
         kind.cuda = lambda self, *arguments, **options: self
-    for name in (*FACTORIES, *DRAWS):
+    for name in (*FACTORIES, *DRAWS, *DEFAULTS):
         setattr(torch, name, _on_cpu(getattr(torch, name)))
     for name in SILENT:
         setattr(torch.cuda, name, lambda *arguments, **options: None)
