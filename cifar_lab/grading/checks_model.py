@@ -8,6 +8,8 @@ from cifar_lab.grading.evidence import Evidence
 from cifar_lab.grading.reading import reported_accuracies
 from cifar_lab.grading.verdicts import NotMadeError, SubmissionError
 
+FREE_STATISTICS = 0.1  # of batch norm, as a share of the limit: more hold something else
+
 
 def model_found(evidence: Evidence) -> str:
     """A module was found, and it became a program."""
@@ -18,7 +20,8 @@ def model_found(evidence: Evidence) -> str:
 def parameter_count(evidence: Evidence) -> str:
     """Numbers that the program computes with, wherever it keeps them."""
     size, settings = evidence.seen("size"), evidence.settings
-    constants = size["constants"]
+    free_statistics = FREE_STATISTICS * settings.max_parameters
+    constants = size["constants"] + max(0, size["statistics"] - math.floor(free_statistics))
     counted = size["parameters"] + (constants if constants > settings.free_constants else 0)
     seen = f"{counted:,} learnt numbers"
     if constants:

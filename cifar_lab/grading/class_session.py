@@ -17,7 +17,7 @@ import pytest
 from cifar_lab.grading.grade import fingerprint, grade_submission
 from cifar_lab.grading.reports import read_grade, summary, write_reports, write_text
 from cifar_lab.grading.sandbox import isolation_level
-from cifar_lab.grading.settings import read_settings
+from cifar_lab.grading.settings import settings_of
 
 LOCK = ".lock"  # in a folder of results
 GRADER_ERROR_FILE = "grader-error.txt"
@@ -51,12 +51,7 @@ def test_has_a_grade(name: str, request: pytest.FixtureRequest, record_property:
     if isolation_level() != os.environ[ISOLATION]:
         raise OSError(f"This process has the isolation {isolation_level()}, not the class's.")
     folder, reports = submissions / name, out / name
-    settings = read_settings(
-        None if option("settings") is None else Path(option("settings")),
-        assignment=option("assignment"),
-        dataset=option("dataset"),
-        data_folder=option("data"),
-    )
+    settings = settings_of(request.config)
     grade = read_grade(reports)
     if grade is not None and grade.fingerprint == fingerprint(folder, settings):
         record_property("summary", KEPT + summary(grade))

@@ -12,7 +12,7 @@ import pytest
 from cifar_lab.grading.evidence import Evidence
 from cifar_lab.grading.grade import as_grade, fingerprint, judge
 from cifar_lab.grading.reports import details, summary, write_reports
-from cifar_lab.grading.settings import read_settings
+from cifar_lab.grading.settings import settings_of
 from cifar_lab.grading.verdicts import BLOCKED, FAILED, PASSED, Grade, Verdict
 
 GRADER_ERROR = 3  # pytest's exit status for an internal error; a failed check gives 1
@@ -41,12 +41,7 @@ class Grading:
         if not option("assignment"):
             raise pytest.UsageError("Say which assignment it is: --assignment a or b.")
         try:
-            self.settings = read_settings(
-                None if option("settings") is None else Path(option("settings")),
-                assignment=option("assignment"),
-                dataset=option("dataset"),
-                data_folder=option("data"),
-            )
+            self.settings = settings_of(config)
         except ValueError as error:
             raise pytest.UsageError(str(error)) from error
         self.reports = None if option("reports") is None else Path(option("reports"))

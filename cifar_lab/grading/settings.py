@@ -7,7 +7,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from cifar_lab.data import DATASETS
 from cifar_lab.errors import unknown_name
@@ -17,6 +17,9 @@ from cifar_lab.models.size import MAX_PARAMETERS, MLP_PARAMETERS
 from cifar_lab.submission import DATASET_OF as ASSIGNMENTS
 
 NUM_CLASSES = {"cifar10": 10, "cifar100": 100, "synthetic": 10}
+if TYPE_CHECKING:
+    import pytest
+
 NUMBERS = (
     "max_parameters",
     "free_constants",
@@ -168,6 +171,22 @@ def read_settings(path: Path | None, **given: Any) -> Settings:
         return Settings(**content)
     except TypeError as error:
         raise ValueError(f"The settings can't be used: {error}.") from error
+
+
+def settings_of(config: pytest.Config) -> Settings:
+    """Settings from the options of a pytest session.
+
+    Raises:
+        ValueError: as `read_settings`.
+    """
+    option = config.getoption
+    file = option("settings")
+    return read_settings(
+        None if file is None else Path(file),
+        assignment=option("assignment"),
+        dataset=option("dataset"),
+        data_folder=option("data"),
+    )
 
 
 def _read(path: Path) -> dict[str, Any]:

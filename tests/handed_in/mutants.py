@@ -579,6 +579,22 @@ MUTANTS: dict[str, Mutant] = {
         frozenset({"iterations_reported"}),
         "Report at least 2",
     ),
+    "numbers hidden as statistics": Mutant(
+        model(
+            (
+                "self.drop =",
+                "self.register_buffer('mean', torch.zeros(300_000))\n"
+                "        self.register_buffer('var', torch.ones(300_000))\n        self.drop =",
+            ),
+            (
+                "return self.head(x)",
+                "extra = F.batch_norm(torch.zeros(1, 300_000), self.mean, self.var)\n"
+                "        return self.head(x) + extra.mean() * x[:, :1]",
+            ),
+        ),
+        frozenset({"parameter_count"}),
+        "Take away at least",
+    ),
     "one network reported twice": Mutant(
         lambda: plain_a().edited("train", "(6, 8)", "(8,)").with_cell("findings", twice()),
         frozenset({"iterations_reported"}),

@@ -44,6 +44,8 @@ def main() -> None:
     _take_submissions(submitted)
     torch.set_num_threads(1)
     no_gpu.install()
+    torch.compile = _as_it_is  # minutes of compiling, for a few batches
+    nn.Module.compile = lambda self, *arguments, **options: None
     uses_torchvision = any("torchvision" in cell["source"] for cell in cells)
     standin.install(
         arguments["num_classes"], arguments["variant"], arguments["batches"], uses_torchvision
@@ -76,6 +78,8 @@ def _shell() -> Any:
     shell = InteractiveShell.instance(config=settings)
     shell.run_line_magic("colors", "nocolor")
     shell.register_magic_function(lambda line: None, "line", "matplotlib")
+    for name in ("bash", "shell"):  # of Colab: packages to install, files to list
+        shell.register_magic_function(lambda line, cell: None, "cell", name)
     return shell
 
 
@@ -123,7 +127,16 @@ def _copy_files(folder: Path) -> None:
 def _imitate_colab(installed: str) -> None:
     """Cells that only a Colab machine needs do nothing, and the package counts as installed."""
     colab = types.ModuleType("google.colab")
-    for name in ("drive", "files", "output", "userdata", "auth", "runtime", "patches"):
+    for name in (
+        "drive",
+        "files",
+        "output",
+        "userdata",
+        "auth",
+        "runtime",
+        "patches",
+        "data_table",
+    ):
         part = types.ModuleType(f"google.colab.{name}")
         part.__getattr__ = _do_nothing
         setattr(colab, name, part)
@@ -150,6 +163,11 @@ def _at_home(cell: dict[str, Any]) -> dict[str, Any]:
             (folder.parent if folder.suffix else folder).mkdir(parents=True, exist_ok=True)
     here = COLAB_PATH.sub(lambda path: f"{Path.cwd()}{path[0].removeprefix(COLAB_FOLDER)}", source)
     return {**cell, "source": here}
+
+
+def _as_it_is(model: Any = None, **options: Any) -> Any:
+    """In `torch.compile`'s place, which is also called without a model, as a decorator."""
+    return model if model is not None else lambda function: function
 
 
 def _handed_in(variables: dict[str, Any]) -> Any:
