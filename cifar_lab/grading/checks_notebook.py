@@ -123,8 +123,10 @@ def _same(one: dict[str, Any], other: dict[str, Any], may_choose: bool) -> bool:
     if digests(one) != digests(other):
         return False
     saved = [run["watch"]["saved"] for run in (one, other)]
-    if any(saved[0][file] != saved[1][file] for file in saved[0].keys() & saved[1].keys()):
-        return False
+    for file in saved[0].keys() & saved[1].keys():
+        both = {saved[0][file], saved[1][file]}
+        if len(both) == 2 and not (may_choose and both <= set(digests(one))):
+            return False
     models = [run["model"] for run in (one, other)]
     if not all(model["is_module"] for model in models):
         return True

@@ -54,7 +54,8 @@ def cells_in_order(evidence: Evidence) -> str:
     handing_in = False
     for place, cell in enumerate(cells, 1):
         first = cell.source.strip().splitlines()[0][:80]
-        handing_in = handing_in or re.search(r"\bsubmit\(", cell.source) is not None
+        submits = re.search(r"^(?!\s*(?:#|def )).*\bsubmit\(", cell.source, re.MULTILINE)
+        handing_in = handing_in or (place > 1 and cell.count is None and submits is not None)
         if cell.count is None and handing_in:  # the file is from the middle of this cell
             continue
         if cell.count is None:
@@ -110,12 +111,13 @@ def iterations_reported(evidence: Evidence) -> str:
     sizes = Counter(size for size, _ in networks if size != MLP_PARAMETERS)
     trained = set(sorted(sizes)[:MOST_SIZES])
     shown = reading.figures(reading.all_output(evidence.cells()))
-    agreeing: dict[int, set[float]] = {}  # networks of one size may differ in their training
+    agreeing: dict[int, set[tuple[float, ...]]] = {}  # of one size, trained in different ways
     wrong: list[str] = []
     for text, parameters, accuracies in islice(_reports(evidence, trained), MOST_REPORTS):
         right = [one for one in accuracies if (np.abs(shown - one) <= _tolerance(one)).any()]
         if right:
-            agreeing.setdefault(parameters, set()).add(round(right[0], 1))
+            others = (round(one, 1) for one in reading.decimals(text))
+            agreeing.setdefault(parameters, set()).add((round(right[0], 1), *others))
         elif accuracies:
             wrong.append(text[:120])
     needed = evidence.settings.min_iterations
@@ -145,9 +147,8 @@ def _reports(evidence: Evidence, trained: set[int]) -> Iterator[tuple[str, int, 
                 yield str(one["title"]), parameters, [float(accuracy)]
     for passage in reading.passages(evidence.cells()):
         if re.search(r"[^\W\d_]{3,}", passage):
-            for parameters in trained:
-                if reading.mentions_count(passage, parameters):
-                    yield passage, parameters, reading.percentages(passage)
+            for parameters in reading.counts(passage, trained):
+                yield passage, parameters, reading.percentages(passage)
 
 
 def _tolerance(percentage: float) -> float:

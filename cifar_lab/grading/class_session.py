@@ -19,7 +19,7 @@ from cifar_lab.grading.reports import read_grade, summary, write_reports, write_
 from cifar_lab.grading.sandbox import isolation_level
 from cifar_lab.grading.settings import settings_of
 
-LOCK = ".lock"  # in a folder of results
+LOCK = ".cifar-lab-grades.lock"  # in a folder of results
 GRADER_ERROR_FILE = "grader-error.txt"
 KEPT = "unchanged: "
 ISOLATION = "CIFAR_LAB_ISOLATION"  # of the controlling process; none of its workers may have less
@@ -33,7 +33,7 @@ def submission_names(submissions: Path, out: Path) -> list[str]:
         if path.is_dir()
         and not path.name.startswith((".", "__"))
         and path.resolve() != out.resolve()
-        and not (path / LOCK).exists()
+        and not os.path.exists(path / LOCK)  # noqa: PTH110 (False where it can't be looked at)
     )
 
 

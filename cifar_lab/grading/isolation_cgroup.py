@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import time
 from collections.abc import Sequence
 from contextlib import suppress
@@ -23,9 +24,14 @@ def make(name: str, processes: int) -> Path | None:
             group.mkdir()
         except OSError:
             continue
-        if (group / "pids.max").exists():
-            (group / "pids.max").write_text(str(processes))
-            return group
+        with suppress(OSError):
+            if (group / "pids.max").exists():
+                (group / "pids.max").write_text(str(processes))
+                joined = subprocess.run(
+                    within(group, ["/bin/true"]), capture_output=True, check=False
+                )
+                if joined.returncode == 0:
+                    return group
         remove(group)
     return None
 

@@ -111,7 +111,8 @@ def is_run_answer(answer: Any) -> bool:
 @cache
 def installed_packages() -> list[str]:
     """Which of the packages that a notebook may need this machine has."""
-    return [name for name in PACKAGES.pattern.split("|") if find_spec(name) is not None]
+    found = {name: find_spec(name) for name in PACKAGES.pattern.split("|")}
+    return [name for name, spec in found.items() if spec is not None and spec.origin is not None]
 
 
 @lru_cache

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import html
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime, timezone
 from itertools import islice
 from typing import Any
@@ -14,7 +14,8 @@ import numpy as np
 from cifar_lab.grading.submissions import Cell
 
 CONTROL = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]")
-TAG = re.compile(r"<[^>]{0,500}>")
+TAG = re.compile(r"<[^<>]{0,500}>")
+NO_CHARACTER = re.compile(r"&#\d{8,};?")  # Python turns no number so long into a character
 HEADING = re.compile(r"^ {0,3}(#{1,6})[ \t]+(.*)$", re.MULTILINE)
 BOLD_HEADING = re.compile(
     r"^[ \t]{0,8}(?:[-*][ \t]{1,8}|\d{1,3}[.)][ \t]{1,8})?\*\*([^*\n]{3,80})\*\*", re.MULTILINE
@@ -24,7 +25,11 @@ PERCENT = re.compile(r"(?<![\d.,])(\d{1,3}(?:\.\d+)?)\s*(?:%|percent|\\%)")
 DECIMAL = re.compile(r"(?<![\d.,])(\d{1,3}\.\d+|100)(?!\d|[.,]\d)")
 FIGURE = re.compile(r"(?<![\d.,])(\d{1,3}(?:\.\d+)?)(?!\d|[.,]\d|\s*/)")
 SHARE_OF = re.compile(r"(?<![\d.,])(\d{1,6})\s*/\s*(\d{2,6})(?![\d.,]\d)")
-ACCURACY = re.compile(r"(?<![a-z])acc(?:uracy)?(?![a-z])", re.IGNORECASE)
+ACCURACY = re.compile(
+    r"(?:(?<![a-z])|(?<=test)|(?<=train)|(?<=val))acc(?:uracy)?(?![a-z])", re.IGNORECASE
+)
+AT_ONCE = re.compile(r"(?<![a-z])test\w{0,3}(?:\W+(?:set|data|images?))?[\W_]*$", re.IGNORECASE)
+PROGRESS_BAR = re.compile(r"\d%\|[\s\d#\u2588-\u258f]{0,200}\|")
 IMAGES_OF = re.compile(r"(?<![a-z])(test|train|val(?:id|[\W_]|$))", re.IGNORECASE)
 ONE_CLASS = re.compile(r"\b(?:of|for|on|per|in|each)[ -]+class\b|\bclass\s+\d", re.IGNORECASE)
 MOST_TEXT = 2_000_000  # characters of a notebook's outputs that are looked at
@@ -35,8 +40,10 @@ AFTER_ACCURACY = 120  # characters in which its number stands
 
 def output_text(cell: Cell) -> str:
     """What a cell shows, as plain text."""
-    parts = []
+    parts: list[str] = []
     for output in cell.outputs:
+        if sum(map(len, parts)) > MOST_TEXT:
+            break
         data = output.get("data")
         data = data if isinstance(data, dict) else {}
         parts.append(_joined(output.get("text")))
@@ -52,7 +59,7 @@ def output_text(cell: Cell) -> str:
 def _text_of_html(text: str) -> str:
     """A line for each row of a table, as pandas shows its own."""
     text = re.sub(r"(</t[dh]>)\s{1,80}(?=<t[dh])", r"\1", text)
-    return html.unescape(TAG.sub(" ", text))
+    return html.unescape(NO_CHARACTER.sub(" ", TAG.sub(" ", text)))
 
 
 def _joined(text: Any) -> str:
@@ -75,7 +82,7 @@ def reported_accuracies(cells: Sequence[Cell]) -> list[float]:
     found: list[float] = []
     previous = ""
     for line in all_output(cells).splitlines():
-        if "%|" in line or ONE_CLASS.search(line):
+        if PROGRESS_BAR.search(line) or ONE_CLASS.search(line):
             continue
         matches = list(ACCURACY.finditer(line))
         ends = [*(match.start() for match in matches), len(line)][1:]
@@ -91,14 +98,16 @@ def reported_accuracies(cells: Sequence[Cell]) -> list[float]:
 
 
 def _is_of_test_images(previous: str, before: str, after: str) -> bool:
-    """By the word nearest to the accuracy: up to its number, else before it, else a line above."""
+    """By the word just before it, else up to its number, else before it, else a line above."""
+    if AT_ONCE.search(before[-60:]):
+        return True
     number = re.search(r"[:=%]|\d\.\d", after)
-    for text, place in ((after[: number.start()] if number else "", 0), (before, -1)):
-        named = IMAGES_OF.findall(text[-60:])
-        if named:
-            return named[place].lower() == "test"
-    named = IMAGES_OF.findall(previous) if not ACCURACY.search(previous) else []
-    return bool(named) and named[-1].lower() == "test"
+    named = IMAGES_OF.findall(after[: number.start()][-60:] if number else "")
+    if not named:
+        named = IMAGES_OF.findall(before[-60:])[-1:]
+    if not named and not ACCURACY.search(previous):
+        named = IMAGES_OF.findall(previous)[-1:]
+    return any(name.lower() == "test" for name in named)
 
 
 def _accuracy_in(text: str) -> float | None:
@@ -147,28 +156,35 @@ def _passages(cells: Sequence[Cell]) -> Iterator[str]:
                 yield " ".join(lines)
 
 
-def mentions_count(passage: str, parameters: int) -> bool:
-    """Whether a number of parameters is in the text: 42362, 42,362, 42 362, 42.362 or 42.4k."""
-    digits = re.sub(r"(?<=\d)[,. _'\u202f](?=\d{3}(?!\d))", "", passage)
-    if any(re.search(rf"(?<!\d){parameters}(?!\d)", text) for text in (digits, passage)):
-        return True
-    if re.search(rf"(?<!\d){parameters:,}(?!\d)", passage):
-        return True
-    for number, unit in re.findall(r"(?<![\d.])(\d+(?:\.\d+)?)\s?([kKM])\b", passage):
-        size = float(number) * (1e6 if unit == "M" else 1e3)
-        if abs(size - parameters) <= 0.01 * parameters:
-            return True
-    return False
+def counts(passage: str, wanted: Iterable[int]) -> list[int]:
+    """Which numbers of parameters are in the text: 42362, 42,362, 42 362, 42.362 or 42.4k."""
+    joined = re.sub(r"(?<=\d)[,. _'\u202f](?=\d{3}(?!\d))", "", passage)
+    grouped = [number.replace(",", "") for number in re.findall(r"\d{1,3}(?:,\d{3})+", passage)]
+    written = {*re.findall(r"\d+", passage), *re.findall(r"\d+", joined), *grouped}
+    rounded = [
+        float(number) * (1e6 if unit == "M" else 1e3)
+        for number, unit in re.findall(r"(?<![\d.])(\d{1,9}(?:\.\d{1,9})?)\s?([kKM])\b", passage)
+    ]
+    return [
+        count
+        for count in wanted
+        if str(count) in written or any(abs(size - count) <= 0.01 * count for size in rounded)
+    ]
 
 
 def percentages(passage: str) -> list[float]:
-    """What may be an accuracy in a passage: with a percent sign, or else any decimal number.
+    """The accuracies in a passage: with a percent sign, or else the largest decimal number.
 
-    In a table the sign is in its head, and the other columns are of losses or of training.
+    In a table the sign is in its head, and the other columns are of losses.
     """
     found = [float(number) for number in PERCENT.findall(passage)]
-    decimals = [float(number) for number in DECIMAL.findall(passage)]
-    return found or [_in_percent(number) for number in decimals if number <= 100]
+    return found or decimals(passage)[-1:]
+
+
+def decimals(passage: str) -> list[float]:
+    """Its decimal numbers up to 100, in percent, in ascending order."""
+    numbers = [_in_percent(float(number)) for number in DECIMAL.findall(passage)]
+    return sorted(number for number in numbers if number <= 100)
 
 
 def sections(cells: Sequence[Cell]) -> Iterator[tuple[str, str]]:

@@ -169,7 +169,7 @@ def read_settings(path: Path | None, **given: Any) -> Settings:
             if isinstance(content.get(name), str):
                 content[name] = Path(content[name])
         return Settings(**content)
-    except TypeError as error:
+    except (TypeError, AttributeError) as error:
         raise ValueError(f"The settings can't be used: {error}.") from error
 
 

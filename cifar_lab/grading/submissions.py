@@ -234,9 +234,9 @@ def _unwrapped(folder: Path) -> Path:
     for _ in range(MOST_WRAPPINGS):
         try:
             inside = [path for path in folder.iterdir() if not _is_hidden(path.name)]
+            if len(inside) != 1 or inside[0].is_symlink() or not inside[0].is_dir():
+                break
         except OSError:  # said when its files are asked for
-            break
-        if len(inside) != 1 or inside[0].is_symlink() or not inside[0].is_dir():
             break
         folder = inside[0]
     return folder

@@ -57,7 +57,7 @@ def main() -> None:
     watch = Watch()
     shell = _shell()
     watch.start()
-    answer: dict[str, Any] = {"error": _run(shell, list(map(_at_home, cells)))}
+    answer: dict[str, Any] = {"error": _run(shell, _at_home(cells))}
     watch.stop()
     answer["watch"] = watch.report()
     arrays: dict[str, np.ndarray] = {}
@@ -154,15 +154,22 @@ def _imitate_colab(installed: str) -> None:
     importlib.metadata.version = version
 
 
-def _at_home(cell: dict[str, Any]) -> dict[str, Any]:
-    """The cell with Colab's folder, and so its Drive, in the work folder."""
-    source = cell["source"]
-    for path in COLAB_PATH.findall(source):
+def _at_home(cells: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The cells with Colab's folder in the work folder, and with the Drive's that they name."""
+    Path("drive", "MyDrive").mkdir(parents=True, exist_ok=True)
+    text = "\n".join(cell["source"] for cell in cells)
+    makes_its_own = "mkdir" in text or "makedirs" in text
+    for path in COLAB_PATH.findall(text):
         folder = Path(f".{path.removeprefix(COLAB_FOLDER)}")
         with suppress(OSError):  # what is no path: the cell itself will tell
-            (folder.parent if folder.suffix else folder).mkdir(parents=True, exist_ok=True)
-    here = COLAB_PATH.sub(lambda path: f"{Path.cwd()}{path[0].removeprefix(COLAB_FOLDER)}", source)
-    return {**cell, "source": here}
+            folder.parent.mkdir(parents=True, exist_ok=True)
+            if "/drive/" in path and not folder.suffix and not makes_its_own:
+                folder.mkdir(exist_ok=True)
+
+    def move(path: re.Match[str]) -> str:
+        return f"{Path.cwd()}{path[0].removeprefix(COLAB_FOLDER)}"
+
+    return [{**cell, "source": COLAB_PATH.sub(move, cell["source"])} for cell in cells]
 
 
 def _as_it_is(model: Any = None, **options: Any) -> Any:

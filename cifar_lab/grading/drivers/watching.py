@@ -25,6 +25,7 @@ from torch.optim.optimizer import (
 # Layers whose answer depends on the mode, and on other images or on chance in the train mode.
 MODAL = (nn.modules.batchnorm._BatchNorm, nn.modules.dropout._DropoutNd)
 LIBRARIES = ("torch", "cifar_lab", "numpy", "sklearn", "lightning", "pytorch_lightning", "timm")
+STATISTICS = ("running_mean", "running_var", "num_batches_tracked")
 CAREFUL_WATCH = 40  # steps of each optimizer that are looked at
 
 
@@ -34,6 +35,7 @@ class Trained:
     def __init__(self, optimizer: torch.optim.Optimizer) -> None:
         self.optimizer = optimizer  # held, so that no other gets its id
         self.parameters = [p for group in optimizer.param_groups for p in group["params"]]
+        self.network = 0  # those of one training have one number
         self.steps = self.looked_at = self.not_cleared = 0
         self.fresh = False  # whether the next gradient is the first one since a step
 
@@ -56,6 +58,8 @@ class Watch:
         self.losses = self.losses_of_shares = self.undecided = 0
         self.seeds: list[list[Any]] = []
         self.saved: dict[str, str] = {}
+        self.networks: dict[int, tuple[int, torch.Tensor]] = {}
+        self.count = 0
         self.clock = 0
         self.first_step = self.first_save = self.first_load = self.last_test = 0
         self.inside: nn.Module | None = None
@@ -87,14 +91,11 @@ class Watch:
         """All that was seen."""
         self._decide(self.undecided)
         runs = [trained for trained in self.trained.values() if trained.steps]
-        networks: dict[int, int] = {}  # numbered: an optimizer may be built anew for the next epoch
-        for trained in runs:
-            networks.setdefault(id(trained.parameters[0]), len(networks))
         return {
             "optimizers": [
                 {
                     "parameters": sum(parameter.numel() for parameter in trained.parameters),
-                    "network": networks[id(trained.parameters[0])],
+                    "network": trained.network,
                     "steps": trained.steps,
                     "looked_at": trained.looked_at,
                     "not_cleared": trained.not_cleared,
@@ -122,6 +123,14 @@ class Watch:
         if id(optimizer) in self.trained:
             return
         self.trained[id(optimizer)] = trained = Trained(optimizer)
+        if not trained.parameters:
+            return
+        first = trained.parameters[0]
+        number, left = self.networks.get(id(first), (0, None))
+        if left is None or not torch.equal(first, left):  # built anew, or set back to its beginning
+            self.count += 1
+            number = self.count
+        trained.network = number
         for parameter in trained.parameters[-2:]:
             if parameter.requires_grad:
                 parameter.register_hook(functools.partial(trained.gradient_comes, parameter))
@@ -132,6 +141,9 @@ class Watch:
             self.test_batches["with gradients"] += min(self.undecided, 1)
             self._decide(max(0, self.undecided - 1))
             trained.steps += 1
+            if trained.parameters:  # an optimizer may be built anew for the next epoch
+                first = trained.parameters[0]
+                self.networks[id(first)] = (trained.network, first.detach().clone())
             trained.fresh = trained.steps <= CAREFUL_WATCH
             self.first_step = self.first_step or self._now()
 
@@ -178,7 +190,9 @@ class Watch:
             shapes = repr({name: list(tensor.shape) for name, tensor in content.items()})
             if "weight" in shapes:
                 network = hashlib.sha256(shapes.encode()).hexdigest()[:16]
-                self.saved[f"{file} {network}"] = digest(content.values())
+                self.saved[f"{file} {network}"] = digest(
+                    tensor for name, tensor in content.items() if not name.endswith(STATISTICS)
+                )
 
     def _see_load(self, *arguments: Any, **options: Any) -> None:
         if self.first_save and not self.first_load:
