@@ -11,7 +11,9 @@ import pytest
 
 from cifar_lab.grading.evidence import Evidence
 from cifar_lab.grading.grade import as_grade, fingerprint, judge
+from cifar_lab.grading.grade_class import PROCESS_WARNING
 from cifar_lab.grading.reports import details, summary, write_reports
+from cifar_lab.grading.sandbox import isolation_level
 from cifar_lab.grading.settings import settings_of
 from cifar_lab.grading.verdicts import BLOCKED, FAILED, PASSED, Grade, Verdict
 
@@ -104,6 +106,8 @@ class Grading:
         """The points."""
         grade = self.grade()
         terminalreporter.section("grade")
+        if isolation_level() != "bubblewrap":
+            terminalreporter.line(PROCESS_WARNING)
         if grade is not None:
             terminalreporter.line(f"{grade.submission}: {summary(grade)}")
         elif self.errors:
