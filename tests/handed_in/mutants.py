@@ -304,7 +304,7 @@ MUTANTS: dict[str, Mutant] = {
         often=True,
     ),
     "weights of another network": Mutant(
-        weights_are(lambda path: torch.save(net(6).state_dict(), path)),
+        weights_are(lambda path: torch.save(net(10).state_dict(), path)),
         frozenset({"weights_load"}),
         "has other shapes",
         NO_WEIGHTS_MATCH,
