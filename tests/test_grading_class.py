@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -264,11 +265,15 @@ def test_both_commands_give_the_verdicts_of_the_table(assignment: str, tmp_path:
         limits,
     )
     assert result.returncode == 0, result.stdout + result.stderr
+    (tmp_path / "single").mkdir()
+    with ThreadPoolExecutor(2) as pool:  # as many processes as the class had
+        for name in chosen:
+            folder, reports = tmp_path / "class" / name, tmp_path / "single" / name
+            pool.submit(pytest_on, folder, assignment, reports)
     wrong = {}
     for name in chosen:
         expected = MUTANTS[name].failed if name in MUTANTS else frozenset()
         by_class = verdicts(out / name)
-        pytest_on(tmp_path / "class" / name, assignment, tmp_path / "single" / name)
         by_pytest = verdicts(tmp_path / "single" / name)
         failed = {check for check, status in by_class.items() if status == FAILED}
         if by_class != by_pytest or failed != expected:
