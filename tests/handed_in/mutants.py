@@ -656,14 +656,14 @@ MUTANTS: dict[str, Mutant] = {
     ),
     "no variable with the model": Mutant(
         lambda: plain_a().with_cell(
-            "store", source="torch.save(models[8].state_dict(), 'weights.pt')"
+            "store", source="torch.save(models[8].state_dict(), 'weights.pt')\nmodels.clear()"
         ),
         frozenset({"model_found"}),
         "name it `model`",
         MODEL_LOOKS,
     ),
     "a model that is a function": Mutant(
-        lambda: plain_a().after("store", code("model = lambda images: images")),
+        lambda: plain_a().after("store", code("models.clear()\nmodel = lambda images: images")),
         frozenset({"model_found"}),
         "inherits from torch.nn.Module",
         MODEL_LOOKS,
