@@ -176,9 +176,10 @@ def accuracy_agrees(evidence: Evidence) -> str:
     """The grader's own measurement, beside what is reported."""
     settings, manifest = evidence.settings, evidence.submission.manifest
     reported = manifest.get("test_accuracy")
-    if not isinstance(reported, int | float) or not 0 <= reported <= 100:
-        reported = None
-    printed = reported_accuracies(evidence.cells()) if reported is None else [float(reported)]
+    if isinstance(reported, int | float) and 0 <= reported <= 100:
+        printed = [float(reported)]
+    else:
+        printed = reported_accuracies(evidence.cells())
     if not printed:
         raise SubmissionError(
             "accuracy_agrees",

@@ -28,6 +28,7 @@ TOPICS = {
     "optimizer": r"optimi[sz]",
     "validation scheme": r"validation",
 }
+SUBMITS = re.compile(r"^(?!\s*(?:#|def )).*\bsubmit\(", re.MULTILINE)
 MOST_SIZES, MOST_REPORTS = 50, 500  # of networks and of reports on them that are looked at
 MOST_REPEATED = 0.35  # share of distinct words below which a text repeats itself
 
@@ -54,11 +55,10 @@ def cells_in_order(evidence: Evidence) -> str:
     handing_in = False
     for place, cell in enumerate(cells, 1):
         first = cell.source.strip().splitlines()[0][:80]
-        submits = re.search(r"^(?!\s*(?:#|def )).*\bsubmit\(", cell.source, re.MULTILINE)
-        handing_in = handing_in or (place > 1 and cell.count is None and submits is not None)
-        if cell.count is None and handing_in:  # the file is from the middle of this cell
-            continue
         if cell.count is None:
+            handing_in = handing_in or (place > 1 and SUBMITS.search(cell.source) is not None)
+            if handing_in:  # the file is from the middle of that cell
+                continue
             raise SubmissionError(
                 "cells_in_order", f"Code cell {place} was not run: {first}", remedy
             )

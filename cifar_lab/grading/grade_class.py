@@ -57,22 +57,21 @@ def _not_folders(submissions: Path) -> list[str]:
 
 
 @contextmanager
-def _alone_in(out: Path) -> Iterator[None]:
-    """Hold a lock on the folder of the results; the system frees it however the process ends.
+def _holding(path: Path) -> Iterator[None]:
+    """Hold a lock in the folder of the results; the system frees it however the process ends.
 
     Raises:
         BlockingIOError: another run holds it.
     """
     import fcntl
 
-    from cifar_lab.grading import class_session
-
-    with (out / class_session.LOCK).open("w") as lock:
+    with path.open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             raise BlockingIOError(
-                f"Another run is grading into {out}. Wait for its end, or give another --out."
+                f"Another run is grading into {path.parent}. Wait for its end, "
+                "or give another --out."
             ) from error
         yield
 
@@ -146,7 +145,7 @@ def grade_class(
     os.environ.pop("PYTEST_ADDOPTS", None)  # meant for other sessions
     os.environ[class_session.ISOLATION] = isolation_level()
     progress, started = Progress(names), time.monotonic()
-    with _alone_in(out):
+    with _holding(out / class_session.LOCK):
         status = pytest.main(arguments, plugins=[progress])
     for name in names:
         path = out / name / class_session.GRADER_ERROR_FILE

@@ -22,9 +22,7 @@ LOOK_SECONDS = 0.05 if watch.HAS_PROC else 1.0  # `ps` is slow
 START_SECONDS = 5.0  # for a busy machine to start Python
 REST = 4  # looking takes at most 1 / (1 + REST) of the time
 SURPLUS = 3  # processes beside the student's: bubblewrap's, or those that enclose and clear up
-MOST_GROWTHS = (
-    4  # counts in a row with more processes each, before memory is looked at all the same
-)
+MOST_GROWTHS = 4  # counts in a row, each of more processes, before memory is looked at anyway
 DRAIN_CHUNKS = 64  # of what is left in a pipe after the end; it holds 1 MiB at most
 
 

@@ -9,9 +9,11 @@ from typing import Any
 import torch
 from torch import nn
 
-FACTORIES = ("tensor", "as_tensor", "zeros", "ones", "empty", "full", "eye", "arange", "linspace")
-DRAWS = ("rand", "randn", "randint", "randperm", "zeros_like", "ones_like", "empty_like", "load")
-DEFAULTS = ("set_default_device",)
+TAKE_A_DEVICE = (
+    *("tensor", "as_tensor", "zeros", "ones", "empty", "full", "eye", "arange", "linspace"),
+    *("zeros_like", "ones_like", "empty_like", "rand", "randn", "randint", "randperm"),
+    *("load", "set_default_device"),
+)
 SILENT = ("synchronize", "empty_cache", "reset_peak_memory_stats", "set_device")
 NO_BYTES = ("memory_allocated", "max_memory_allocated", "memory_reserved", "max_memory_reserved")
 
@@ -21,7 +23,7 @@ def install() -> None:
     for kind in (torch.Tensor, nn.Module):
         kind.to = _on_cpu(kind.to)
         kind.cuda = lambda self, *arguments, **options: self
-    for name in (*FACTORIES, *DRAWS, *DEFAULTS):
+    for name in TAKE_A_DEVICE:
         setattr(torch, name, _on_cpu(getattr(torch, name)))
     for name in SILENT:
         setattr(torch.cuda, name, lambda *arguments, **options: None)
