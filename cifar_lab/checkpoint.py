@@ -118,7 +118,7 @@ def is_of_recipe(path: str | Path, recipe: Recipe) -> bool:
     """
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
-        return bool(content["recipe"] == recipe.to_dict())
+        return Recipe.from_dict(content["recipe"]) == recipe
     except Exception:  # a damaged file makes torch.load raise almost anything
         return True
 

@@ -11,9 +11,14 @@ from contextlib import suppress
 import torch
 from torch import Tensor, nn
 
+from cifar_lab.data import ImageSet, to_unit_interval
 from cifar_lab.errors import TrainingDivergedError
 from cifar_lab.loading import Loader, batches_on, check_logits, device_of, num_classes_of
+from cifar_lab.models.size import evaluation_mode
+from cifar_lab.models.whitening import Whitening
 from cifar_lab.recipe import Recipe
+
+WHITENED_IMAGES = 2000  # from which whitening is computed: two million patches
 
 
 def count_steps(loader: Loader, recipe: Recipe) -> float:
@@ -28,6 +33,33 @@ def count_steps(loader: Loader, recipe: Recipe) -> float:
                 f'{type(loader).__name__} has none. Use schedule_per="epoch".'
             ) from None
         return math.inf
+
+
+def compute_whitening(model: nn.Module, train: ImageSet | Loader) -> None:
+    """Compute the model's whitening layers from training images, where that was not done before.
+
+    Args:
+        model: on the device where it is to be trained.
+        train: the first of its images are taken, or of a loader the first batch.
+    """
+    layers = [each for each in model.modules() if isinstance(each, Whitening) and not each.computed]
+    if not layers:
+        return
+    device = device_of(model)
+    if isinstance(train, ImageSet):
+        images = to_unit_interval(train.images[:WHITENED_IMAGES]).to(device)
+    else:
+        images = next(batches_on(train, device))[0]
+
+    def look(layer: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+        assert isinstance(layer, Whitening)
+        layer.compute_from(inputs[0])
+
+    for layer in layers:
+        hook = layer.register_forward_pre_hook(look)
+        with evaluation_mode(model), torch.no_grad():
+            model(images)
+        hook.remove()
 
 
 def measure_step(

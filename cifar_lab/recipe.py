@@ -13,17 +13,20 @@ from torch import nn
 from cifar_lab.augment import Compose, CutMix, MixUp, describe, from_description
 from cifar_lab.data import Transform
 from cifar_lab.errors import unknown_name
+from cifar_lab.muon import Muon
 
-OPTIMIZERS = ("sgd", "adam", "adamw")
+OPTIMIZERS = ("sgd", "adam", "adamw", "muon")
 PRECISIONS = ("auto", "fp32", "bf16", "fp16")
 NUMBERS = (
     "learning_rate",
+    "other_learning_rate",
     "momentum",
     "weight_decay",
     "label_smoothing",
     "gradient_clip",
     "ema_decay",
 )
+CAN_BE_NONE = ("other_learning_rate", "gradient_clip", "ema_decay")
 SCHEDULES = ("constant", "cosine", "one-cycle")
 SCHEDULE_INTERVALS = ("step", "epoch")
 
@@ -35,11 +38,14 @@ class Recipe:
     Attributes:
         epochs: passes over the training images.
         batch_size: images in a batch.
-        optimizer: "sgd", "adam" or "adamw".
+        optimizer: "sgd", "adam", "adamw" or "muon".
         learning_rate: the optimizer's step size; with a schedule, the largest.
-        momentum: SGD's momentum, in [0, 1); Adam and AdamW keep PyTorch's betas.
-        nesterov: SGD looks ahead along its momentum.
-        weight_decay: added as an L2 gradient by SGD and Adam, decoupled in AdamW.
+        other_learning_rate: the same for all that is not a convolution's weights (biases, norms,
+            linear layers) or is depthwise; None for the same as theirs. Muon needs it: its
+            orthogonal steps are for the convolutions, the others get SGD's.
+        momentum: SGD's or Muon's momentum, in [0, 1); Adam and AdamW keep PyTorch's betas.
+        nesterov: SGD looks ahead along its momentum; Muon always does.
+        weight_decay: added as an L2 gradient by SGD and Adam, decoupled in AdamW; Muon has none.
         schedule: of the learning rate: "constant"; "cosine" down to 0; or "one-cycle", a straight
             rise from 0 in the first quarter of the run and a straight fall to 0.
         schedule_per: the learning rate is set anew every "step" or every "epoch".
@@ -67,6 +73,7 @@ class Recipe:
     batch_size: int
     optimizer: str
     learning_rate: float
+    other_learning_rate: float | None = None
     momentum: float = 0.0
     nesterov: bool = False
     weight_decay: float = 0.0
@@ -99,13 +106,13 @@ class Recipe:
                 raise unknown_name(kind, name, known)
         for name in NUMBERS:
             value = getattr(self, name)
-            optional = name in ("gradient_clip", "ema_decay")
+            optional = name in CAN_BE_NONE
             if not isinstance(value, int | float) and not (optional and value is None):
                 raise ValueError(f"{name} is {value!r}; expected a number.")
-        if not 0 < self.learning_rate < float("inf"):
-            raise ValueError(
-                f"learning_rate is {self.learning_rate!r}; expected a number above 0, such as 1e-3."
-            )
+        for name in ("learning_rate", "other_learning_rate"):
+            rate = getattr(self, name)
+            if rate is not None and not 0 < rate < float("inf"):
+                raise ValueError(f"{name} is {rate!r}; expected a number above 0, such as 1e-3.")
         if not 0 <= self.weight_decay < float("inf"):
             raise ValueError(f"weight_decay is {self.weight_decay!r}; expected 0 or more.")
         for name in ("momentum", "label_smoothing"):
@@ -115,10 +122,19 @@ class Recipe:
             raise ValueError(f"gradient_clip is {self.gradient_clip!r}; expected a norm above 0.")
         if self.ema_decay is not None and not 0 < self.ema_decay < 1:
             raise ValueError(f"ema_decay is {self.ema_decay!r}; expected a share between 0 and 1.")
-        if self.optimizer != "sgd" and (self.momentum or self.nesterov):
+        if (self.optimizer not in ("sgd", "muon") and self.momentum) or (
+            self.optimizer != "sgd" and self.nesterov
+        ):
             raise ValueError(
-                f"momentum and nesterov are settings of 'sgd'; the optimizer is {self.optimizer!r}."
+                "momentum is a setting of 'sgd' and 'muon', nesterov of 'sgd'; the optimizer is "
+                f"{self.optimizer!r}."
             )
+        if self.optimizer == "muon" and self.other_learning_rate is None:
+            raise ValueError(
+                "'muon' needs an other_learning_rate, such as 0.1, for biases and so on."
+            )
+        if self.optimizer == "muon" and self.weight_decay:
+            raise ValueError(f"'muon' has no weight decay; weight_decay is {self.weight_decay!r}.")
         if not isinstance(self.augment, tuple | list):
             raise ValueError(f"augment is {self.augment!r}; expected a tuple of transforms.")
         if not isinstance(self.channels_last, bool):
@@ -189,13 +205,16 @@ def build_optimizer(
     Raises:
         ValueError: the model has no parameter to train.
     """
-    parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    groups = _parameter_groups(recipe, model)
+    parameters = [parameter for group in groups for parameter in group["params"]]
     if not parameters:
         raise ValueError("The model has no parameter that requires a gradient; nothing to train.")
+    if recipe.optimizer == "muon":
+        return Muon(groups, lr=recipe.learning_rate, momentum=recipe.momentum)
     fused = fuse and all(parameter.device.type in ("cpu", "cuda") for parameter in parameters)
     if recipe.optimizer == "sgd":
         return torch.optim.SGD(
-            parameters,
+            groups,
             fused=fused or None,
             lr=recipe.learning_rate,
             momentum=recipe.momentum,
@@ -207,8 +226,31 @@ def build_optimizer(
         "adamw": torch.optim.AdamW,
     }
     return optimizers[recipe.optimizer](
-        parameters, fused=fused or None, lr=recipe.learning_rate, weight_decay=recipe.weight_decay
+        groups, fused=fused or None, lr=recipe.learning_rate, weight_decay=recipe.weight_decay
     )
+
+
+def _parameter_groups(recipe: Recipe, model: nn.Module) -> list[dict[str, Any]]:
+    """Trainable parameters: all in one group, or those with the other learning rate in a second.
+
+    A group's "share" of the recipe's learning rate stays as it is while the schedule changes both.
+    """
+    trainable = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    if recipe.other_learning_rate is None:
+        return [{"params": trainable}]
+    convolutions = {
+        id(module.weight)
+        for module in model.modules()
+        if isinstance(module, nn.Conv2d) and module.groups == 1
+    }
+    weights = [parameter for parameter in trainable if id(parameter) in convolutions]
+    others = [parameter for parameter in trainable if id(parameter) not in convolutions]
+    share = recipe.other_learning_rate / recipe.learning_rate
+    first: dict[str, Any] = {"params": weights, "share": 1.0}
+    if recipe.optimizer == "muon":
+        first["orthogonal"] = True
+    second = {"params": others, "share": share, "lr": recipe.other_learning_rate}
+    return [group for group in (first, second) if group["params"]]
 
 
 def resolve_precision(precision: str, device: torch.device) -> str:

@@ -76,9 +76,9 @@ class TrainingState:
         )
 
     def set_learning_rate(self, learning_rate: float) -> None:
-        """The optimizer's learning rate from the next step on."""
+        """The optimizer's learning rate from the next step on; some groups have a share of it."""
         for group in self.optimizer.param_groups:
-            group["lr"] = learning_rate
+            group["lr"] = learning_rate * group.get("share", 1.0)
 
     def update_average(self) -> None:
         """Let the moving average follow the model by one step."""

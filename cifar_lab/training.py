@@ -37,7 +37,7 @@ from cifar_lab.loading import (
     device_of,
 )
 from cifar_lab.models.size import architecture_digest
-from cifar_lab.preflight import count_steps, estimate, measure_step
+from cifar_lab.preflight import compute_whitening, count_steps, estimate, measure_step
 from cifar_lab.recipe import Recipe, build_optimizer, resolve_precision
 from cifar_lab.reproducibility import as_device, check_seed, derive_seed
 from cifar_lab.schedule import learning_rate_at
@@ -192,6 +192,7 @@ def fit(
         mix=recipe.mix,
         channels_last=recipe.channels_last,
     )
+    compute_whitening(model, train if isinstance(train, ImageSet) else loader)
     steps = count_steps(loader, recipe)
     loss_fn = nn.CrossEntropyLoss(label_smoothing=recipe.label_smoothing)
 

@@ -10,6 +10,7 @@ from torch import nn
 
 from cifar_lab.augment import CutMix, RandomCrop, RandomErasing
 from cifar_lab.recipe import Recipe, build_optimizer, resolve_precision
+from cifar_lab.state import TrainingState
 
 SGD = Recipe(epochs=1, batch_size=8, optimizer="sgd", learning_rate=0.1)
 
@@ -53,7 +54,7 @@ def test_an_unknown_optimizer_is_answered_with_the_nearest() -> None:
 
 @pytest.mark.parametrize("fields", [{"momentum": 0.9}, {"nesterov": True}])
 def test_adam_has_no_momentum_setting(fields: dict[str, Any]) -> None:
-    with pytest.raises(ValueError, match="momentum and nesterov are settings of 'sgd'"):
+    with pytest.raises(ValueError, match="momentum is a setting of 'sgd' and 'muon'"):
         replace(SGD, optimizer="adam", **fields)
 
 
@@ -109,6 +110,40 @@ def test_frozen_parameters_are_left_to_themselves() -> None:
     model = nn.Sequential(nn.Linear(2, 2).requires_grad_(False), nn.Linear(2, 2))
     (group,) = build_optimizer(SGD, model).param_groups
     assert [id(p) for p in group["params"]] == [id(p) for p in model[1].parameters()]
+
+
+class Separable(nn.Sequential):
+    """A convolution, a depthwise one, a norm and a linear layer."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            nn.Conv2d(3, 4, 3),
+            nn.Conv2d(4, 4, 3, groups=4, bias=False),
+            nn.BatchNorm2d(4),
+            nn.Flatten(),
+            nn.Linear(4 * 4, 2),
+        )
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "adam", "adamw", "muon"])
+def test_the_other_learning_rate_is_for_all_but_full_convolutions(optimizer: str) -> None:
+    model = Separable()
+    recipe = replace(SGD, optimizer=optimizer, learning_rate=0.2, other_learning_rate=0.05)
+    convolutions, others = build_optimizer(recipe, model).param_groups
+    assert [id(p) for p in convolutions["params"]] == [id(model[0].weight)]
+    assert len(others["params"]) == 1 + 1 + 2 + 2
+    assert (convolutions["lr"], others["lr"]) == (0.2, 0.05)
+    assert convolutions.get("orthogonal", False) is (optimizer == "muon")
+
+
+def test_a_schedule_changes_both_learning_rates_alike() -> None:
+    recipe = replace(SGD, learning_rate=0.2, other_learning_rate=0.05)
+    state = TrainingState(Separable(), recipe, "fp32")
+    state.set_learning_rate(0.1)
+    assert [group["lr"] for group in state.optimizer.param_groups] == [0.1, 0.025]
+    plain = TrainingState(Separable(), replace(SGD, learning_rate=0.2), "fp32")
+    plain.set_learning_rate(0.1)
+    assert [group["lr"] for group in plain.optimizer.param_groups] == [0.1]
 
 
 def test_a_model_with_nothing_to_train_is_refused() -> None:
@@ -185,6 +220,12 @@ def test_a_recipe_comes_back_from_json() -> None:
         ({"augment": RandomCrop()}, "augment is RandomCrop.*expected a tuple"),
         ({"learning_rate": "1e-3"}, "learning_rate is '1e-3'; expected a number"),
         ({"mix": RandomCrop()}, "mix is RandomCrop.*expected CutMix"),
+        ({"other_learning_rate": -1}, "other_learning_rate is -1; expected a number above 0"),
+        ({"optimizer": "muon"}, "'muon' needs an other_learning_rate"),
+        (
+            {"optimizer": "muon", "other_learning_rate": 0.1, "weight_decay": 0.1},
+            "'muon' has no weight decay; weight_decay is 0.1",
+        ),
     ],
 )
 def test_a_setting_of_the_full_recipe_that_makes_no_sense_is_refused(
@@ -235,6 +276,7 @@ def test_another_number_of_epochs_must_be_one(epochs: Any) -> None:
 def test_everything_that_changes_the_training_is_off_unless_asked_for() -> None:
     plain = SGD.to_dict()
     off = {
+        "other_learning_rate": None,
         "momentum": 0,
         "nesterov": False,
         "weight_decay": 0,
