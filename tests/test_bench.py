@@ -15,7 +15,7 @@ from cifar_lab import SmallCIFARNet, build_model
 from cifar_lab.augment import MixUp, TrivialAugment
 from cifar_lab.bench.comparison import Comparison, compare
 from cifar_lab.bench.plain import PILImages, PlainWay, follow, plain_loader, plain_model
-from cifar_lab.bench.profile import PARTS, Stopwatch, training_flops
+from cifar_lab.bench.profile import PARTS, Stopwatch
 from cifar_lab.bench.report import save, speed_table, text, time_table
 from cifar_lab.bench.side import WAYS, Measurement
 from cifar_lab.cli import main
@@ -125,26 +125,6 @@ def test_a_stopwatch_tells_where_the_time_goes() -> None:
         assert watch.seconds[part] >= seconds
     assert max(watch.seconds, key=lambda part: watch.seconds[part]) == "forward"
     assert sum(watch.shares().values()) == pytest.approx(1)
-
-
-def test_training_costs_three_times_the_forward_pass_of_all_but_the_first_layer() -> None:
-    model = nn.Sequential(nn.Flatten(), nn.Linear(12, 5), nn.Linear(5, 10))
-    batch = (torch.rand(4, 3, 2, 2), torch.zeros(4, dtype=torch.int64))
-    flops = training_flops(model, [batch], nn.CrossEntropyLoss())
-    assert flops == 2 * (2 * 12 * 5 + 3 * 5 * 10)  # no gradient of the images
-
-
-def test_a_convolution_s_groups_count_in_both_directions() -> None:
-    model = nn.Sequential(
-        nn.Conv2d(3, 4, 1, bias=False),
-        nn.Conv2d(4, 4, 3, padding=1, groups=4, bias=False),
-        nn.Flatten(),
-        nn.Linear(4 * 64, 2),
-    )
-    batch = (torch.rand(2, 3, 8, 8), torch.zeros(2, dtype=torch.int64))
-    pointwise, depthwise, linear = 64 * 3 * 4, 64 * 4 * 9, 4 * 64 * 2
-    flops = training_flops(model, [batch], nn.CrossEntropyLoss())
-    assert flops == 2 * (2 * pointwise + 3 * depthwise + 3 * linear)
 
 
 def made_up(way: str, *seconds: float, accuracy: float = 50.0) -> Measurement:

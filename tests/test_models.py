@@ -18,7 +18,7 @@ from cifar_lab.models import (
 )
 from cifar_lab.models.pointwise import PointwiseConvNorm
 from cifar_lab.models.separable import CIFAR100_MEAN, CIFAR100_STD
-from cifar_lab.models.size import count_macs, count_parameters
+from cifar_lab.models.size import count_macs, count_parameters, count_training_flops
 
 # Name: the classes and the parameters that the coursework states, and the last layer's inputs.
 STATED = {
@@ -193,3 +193,40 @@ def test_counting_the_macs_of_a_model_whose_layers_do_not_fit_says_so() -> None:
     wrong = nn.Sequential(nn.Flatten(), nn.Linear(3000, 10))
     with pytest.raises(ValueError, match=r"can't take images of shape \(1, 3, 32, 32\)"):
         count_macs(wrong)
+
+
+def test_training_costs_three_times_the_forward_pass_of_all_but_the_first_layer() -> None:
+    model = nn.Sequential(nn.Flatten(), nn.Linear(12, 5), nn.Linear(5, 10))
+    flops = count_training_flops(model, (3, 2, 2))
+    assert flops == 2 * (2 * 12 * 5 + 3 * 5 * 10)  # no gradient of the images
+
+
+def test_a_convolution_s_groups_count_in_both_directions() -> None:
+    model = nn.Sequential(
+        nn.Conv2d(3, 4, 1, bias=False),
+        nn.Conv2d(4, 4, 3, padding=1, groups=4, bias=False),
+        nn.Flatten(),
+        nn.Linear(4 * 64, 2),
+    )
+    pointwise, depthwise, linear = 64 * 3 * 4, 64 * 4 * 9, 4 * 64 * 2
+    flops = count_training_flops(model, (3, 8, 8))
+    assert flops == 2 * (2 * pointwise + 3 * depthwise + 3 * linear)
+
+
+def test_frozen_weights_cost_no_gradient() -> None:
+    model = nn.Sequential(nn.Conv2d(3, 4, 1).requires_grad_(False), nn.Flatten(), nn.Linear(16, 2))
+    assert count_training_flops(model, (3, 2, 2)) == 2 * (4 * 3 * 4 + 2 * 16 * 2)
+
+
+def test_counting_training_leaves_no_trace() -> None:
+    model = build_model("smallcifarnet", 100)
+    model.eval()
+    before = copy.deepcopy(model.state_dict())
+    torch.manual_seed(0)
+    drawn = torch.rand(1)
+    torch.manual_seed(0)
+    count_training_flops(model)
+    assert torch.equal(torch.rand(1), drawn)
+    assert not model.training
+    torch.testing.assert_close(model.state_dict(), before, rtol=0, atol=0)
+    assert all(parameter.grad is None for parameter in model.parameters())

@@ -8,10 +8,11 @@ import torch
 from torch import nn
 
 from cifar_lab.augment import Compose
-from cifar_lab.bench.profile import Stopwatch, training_flops
+from cifar_lab.bench.profile import Stopwatch
 from cifar_lab.data import ImageSet, Role
 from cifar_lab.experiments import Experiment
 from cifar_lab.loading import Batches
+from cifar_lab.models.size import count_training_flops
 from cifar_lab.recipe import Recipe, resolve_precision
 from cifar_lab.state import EpochRecord, TrainingState
 from cifar_lab.training import fit, train_epoch
@@ -54,7 +55,7 @@ class LibraryWay:
             channels_last=recipe.channels_last,
             device=self.device,
         )
-        flops = training_flops(state.model, loader, loss_fn)
+        flops = count_training_flops(state.model)
         watch = Stopwatch(state.model, state.optimizer)
         train_epoch(
             state.model,

@@ -19,11 +19,12 @@ from torch.utils.data import DataLoader, Dataset
 from torchvision import transforms
 
 from cifar_lab.augment import describe
-from cifar_lab.bench.profile import Stopwatch, training_flops
+from cifar_lab.bench.profile import Stopwatch
 from cifar_lab.data import CIFAR100_MEAN, CIFAR100_STD, ImageSet, Role
 from cifar_lab.evaluation import test_accuracy
 from cifar_lab.experiments import Experiment
 from cifar_lab.models import Normalize
+from cifar_lab.models.size import count_training_flops
 from cifar_lab.recipe import Recipe, build_optimizer
 from cifar_lab.schedule import learning_rate_at
 from cifar_lab.state import EpochRecord
@@ -189,7 +190,7 @@ class PlainWay:
         """The parts' shares of an epoch's time, and training's operations for an image."""
         model, optimizer, average = self._begin(train.num_classes)
         loader = plain_loader(train, self.experiment, self.device)
-        flops = training_flops(model, loader, self.loss_fn)
+        flops = count_training_flops(model)
         watch = Stopwatch(model, optimizer)
         batches = watch.batches(loader)
         plain_epoch(model, batches, optimizer, self.loss_fn, self.recipe, average)

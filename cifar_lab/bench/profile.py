@@ -4,13 +4,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Iterator
-from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.utils.flop_counter import FlopCounterMode, conv_flop_count
-
-from cifar_lab.loading import Loader
 
 PARTS = ("data", "forward", "backward", "optimizer", "rest")
 MATRIX_TRIES = 5
@@ -64,29 +60,6 @@ def wait_for(device: torch.device) -> None:
         torch.cuda.synchronize(device)
     elif device.type == "mps":
         torch.mps.synchronize()
-
-
-def training_flops(model: nn.Module, loader: Loader, loss_fn: nn.Module) -> float:
-    """Floating-point operations of one image's forward and backward pass, in matrix products.
-
-    PyTorch's `FlopCounterMode` counts convolutions and matrix products; a multiplication and an
-    addition are two.
-    """
-    device = next(model.parameters()).device
-    images, labels = next(iter(loader))
-    backward = {torch.ops.aten.convolution_backward: _convolution_backward_flops}
-    with FlopCounterMode(display=False, custom_mapping=backward) as counter:
-        loss_fn(model(images.to(device)), labels.to(device)).backward()
-    model.zero_grad()
-    return counter.get_total_flops() / len(images)
-
-
-def _convolution_backward_flops(
-    grad_out_shape: list[int], x_shape: list[int], w_shape: list[int], *rest: Any, out_shape: Any
-) -> int:
-    """Of each gradient what the forward pass costs: PyTorch's own count leaves out the groups."""
-    input_and_weights: list[bool] = rest[-1][:2]
-    return sum(input_and_weights) * conv_flop_count(x_shape, w_shape, grad_out_shape)
 
 
 def matrix_flops_per_second(device: torch.device, precision: str) -> float:

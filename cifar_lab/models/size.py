@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 from torch import nn
-from torch.utils.flop_counter import FlopCounterMode
+from torch.nn import functional
+from torch.utils.flop_counter import FlopCounterMode, conv_flop_count
 
 
 @contextmanager
@@ -56,3 +59,31 @@ def count_macs(model: nn.Module, image_shape: tuple[int, int, int] = (3, 32, 32)
                 f"{error}. Do the sizes of its layers follow from one another?"
             ) from error
     return counter.get_total_flops() // 2
+
+
+def count_training_flops(
+    model: nn.Module, image_shape: tuple[int, int, int] = (3, 32, 32)
+) -> float:
+    """Floating-point operations of one image's forward and backward pass, in matrix products.
+
+    PyTorch's `FlopCounterMode` counts convolutions and matrix products; a multiplication and an
+    addition are two. Three times the forward pass, but for what needs no gradient: the images, and
+    frozen weights.
+    """
+    model = copy.deepcopy(model).train()
+    device = next(model.parameters()).device
+    images = torch.zeros(2, *image_shape, device=device)  # one alone has no variance for batch norm
+    backward = {torch.ops.aten.convolution_backward: _convolution_backward_flops}
+    counter = FlopCounterMode(display=False, custom_mapping=backward)
+    with torch.random.fork_rng(), counter:  # dropout draws
+        logits = model(images)
+        functional.cross_entropy(logits, torch.zeros_like(logits)).backward()
+    return counter.get_total_flops() / len(images)
+
+
+def _convolution_backward_flops(
+    grad_out_shape: list[int], x_shape: list[int], w_shape: list[int], *rest: Any, out_shape: Any
+) -> int:
+    """Of each gradient what the forward pass costs: PyTorch's own count leaves out the groups."""
+    input_and_weights: list[bool] = rest[-1][:2]
+    return sum(input_and_weights) * conv_flop_count(x_shape, w_shape, grad_out_shape)
