@@ -39,6 +39,7 @@ from cifar_lab.evaluation import (
 )
 from cifar_lab.experiments import ASSIGNMENT_A_RECIPE, EXPERIMENTS, GROUPS, Experiment
 from cifar_lab.loading import Batches
+from cifar_lab.measured import load_measured
 from cifar_lab.models import (
     MODELS,
     BottleneckResBlock,
@@ -46,15 +47,18 @@ from cifar_lab.models import (
     ConvNet,
     DSConvBlock,
     Normalize,
+    SharedStage,
     SimpleMLP,
     SkeletonConvNet,
     SmallCIFARNet,
     TinyNet,
+    WhitenedResNet,
+    Whitening,
     build_model,
     resnet_small,
     resnet_wide,
 )
-from cifar_lab.models.size import count_macs, count_parameters
+from cifar_lab.models.size import count_macs, count_parameters, count_training_flops
 from cifar_lab.recipe import Recipe, build_optimizer
 from cifar_lab.reproducibility import best_device, seed_everything
 from cifar_lab.results import Result, find_results, load_result
@@ -90,11 +94,14 @@ __all__ = [
     "Recipe",
     "Result",
     "Role",
+    "SharedStage",
     "SimpleMLP",
     "SkeletonConvNet",
     "SmallCIFARNet",
     "TinyNet",
     "TrainingDivergedError",
+    "WhitenedResNet",
+    "Whitening",
     "accuracy_under_shift",
     "best_device",
     "build_model",
@@ -103,10 +110,12 @@ __all__ = [
     "confusion_matrix",
     "count_macs",
     "count_parameters",
+    "count_training_flops",
     "evaluate",
     "find_results",
     "fit",
     "load",
+    "load_measured",
     "load_or_stand_in",
     "load_result",
     "load_weights",

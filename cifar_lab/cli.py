@@ -18,6 +18,7 @@ from cifar_lab.data import DATASETS, Data, default_root, load
 from cifar_lab.doctor import examine
 from cifar_lab.errors import USER_ERRORS
 from cifar_lab.experiments import EXPERIMENTS, GROUPS, find_experiments
+from cifar_lab.measured import save_measured, summarize
 from cifar_lab.notebook import run_notebook
 from cifar_lab.reporting import results_table, uses_of_test_set
 from cifar_lab.results import find_results
@@ -142,6 +143,7 @@ def build_parser() -> argparse.ArgumentParser:
     run_parser.add_argument(
         "--skip-finished", action="store_true", help="leave out runs whose result is in OUT already"
     )
+    table_parser.add_argument("--json", type=Path, help="also write the figures to this file")
     notebook_parser.add_argument("path", type=Path, help="the .ipynb file")
     notebook_parser.add_argument(
         "-p",
@@ -239,7 +241,12 @@ def _table(options: argparse.Namespace) -> None:
         for name in names
     }
     results = find_results(options.out or RUNS, wanted)
-    print(results_table(results), uses_of_test_set(results), sep="\n\n")
+    datasets = list(dict.fromkeys(runs[0].dataset for runs in results.values()))
+    for dataset in datasets or [""]:
+        group = {name: runs for name, runs in results.items() if runs[0].dataset == dataset}
+        print(results_table(group), uses_of_test_set(group), sep="\n\n")
+    if options.json is not None:
+        save_measured(summarize(results), options.json)
 
 
 def _notebook(options: argparse.Namespace) -> None:

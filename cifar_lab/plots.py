@@ -15,6 +15,8 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from cifar_lab.data import ImageSet, Transform, to_unit_interval
+from cifar_lab.ladder import Rung
+from cifar_lab.measured import Measured, pareto_front
 from cifar_lab.recipe import Recipe
 from cifar_lab.results import Result
 from cifar_lab.schedule import learning_rate_at
@@ -207,6 +209,61 @@ def plot_accuracy_against_parameters(results: Sequence[Result]) -> Figure:
     return figure
 
 
+def plot_frontier(measured: Sequence[Measured]) -> Figure:
+    """Accuracy against parameters and against the cost of training, with each dataset's front.
+
+    The front joins the experiments that no other beats at the same cost or less. A bar is the
+    standard deviation between seeds.
+    """
+    figure = Figure(figsize=(12, 5.2), layout="constrained")
+    left, right = figure.subplots(1, 2, sharey=True)
+    datasets = list(dict.fromkeys(one.dataset for one in measured))
+    for axes, cost, name in (
+        (left, "parameters", "parameters (log scale)"),
+        (right, "training_flops", "FLOPs of the whole training (log scale)"),
+    ):
+        for dataset in datasets:
+            points = [
+                (getattr(one, cost), one.accuracy) for one in measured if one.dataset == dataset
+            ]
+            front = np.array([points[number] for number in pareto_front(points)])
+            axes.plot(front[:, 0], front[:, 1], color="lightgrey", zorder=1)
+        for number, one in enumerate(measured):
+            axes.errorbar(
+                getattr(one, cost),
+                one.accuracy,
+                one.spread,
+                fmt="os^v"[datasets.index(one.dataset)],
+                color=f"C{number % 10}",
+                capsize=3,
+                label=f"{one.title} ({one.dataset})",
+            )
+        axes.set_xscale("log")
+        axes.set(xlabel=name)
+        axes.grid(alpha=0.3, which="both")
+    left.set(ylabel=PERCENT)
+    figure.legend(*left.get_legend_handles_labels(), loc="outside right upper", fontsize=8)
+    figure.suptitle(_dataset_title(measured))
+    return figure
+
+
+def plot_ladder(rungs: Sequence[Rung]) -> Figure:
+    """Each rung's validation accuracy, the bottom one first: a dot a seed and a bar to the mean."""
+    figure = Figure(figsize=(9, 1.0 + 0.36 * len(rungs)), layout="constrained")
+    axes = figure.subplots()
+    places = range(len(rungs))
+    axes.barh(places, [rung.accuracy for rung in rungs], height=0.6, color="lightsteelblue")
+    for place, rung in enumerate(rungs):
+        axes.plot(rung.accuracies, [place] * len(rung.accuracies), "k.", markersize=5)
+    axes.set_yticks(places, [rung.title for rung in rungs])
+    values = [accuracy for rung in rungs for accuracy in rung.accuracies]
+    axes.set_xlim(max(0.0, min(values) - 5), min(100.0, max(values) + 3))
+    axes.set(xlabel="validation accuracy (%)")
+    axes.grid(alpha=0.3, axis="x")
+    figure.suptitle(_dataset_title([trial for rung in rungs for trial in rung.trials]))
+    return figure
+
+
 def plot_confusion(confusion: Tensor, class_names: Sequence[str]) -> Figure:
     """A confusion matrix, each row in percent of its true class."""
     percent = (100 * confusion.double() / confusion.sum(dim=1, keepdim=True).clamp(min=1)).numpy()
@@ -287,6 +344,6 @@ def _pixels(image: Tensor) -> np.ndarray:
     return image.permute(1, 2, 0).cpu().numpy()
 
 
-def _dataset_title(results: Sequence[Curve]) -> str:
-    datasets = sorted({result.dataset for result in results})
+def _dataset_title(results: Sequence[Curve | Measured]) -> str:
+    datasets = {result.dataset for result in results}
     return "SYNTHETIC stand-in, not CIFAR" if "synthetic" in datasets else ""

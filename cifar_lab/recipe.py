@@ -40,9 +40,9 @@ class Recipe:
         batch_size: images in a batch.
         optimizer: "sgd", "adam", "adamw" or "muon".
         learning_rate: the optimizer's step size; with a schedule, the largest.
-        other_learning_rate: the same for all that is not a convolution's weights (biases, norms,
-            linear layers) or is depthwise; None for the same as theirs. Muon needs it: its
-            orthogonal steps are for the convolutions, the others get SGD's.
+        other_learning_rate: the same for all that is not a convolution's weights: biases, norms,
+            linear layers. None for the same as theirs. Muon needs it: its orthogonal steps are for
+            the convolutions, the others get SGD's.
         momentum: SGD's or Muon's momentum, in [0, 1); Adam and AdamW keep PyTorch's betas.
         nesterov: SGD looks ahead along its momentum; Muon always does.
         weight_decay: added as an L2 gradient by SGD and Adam, decoupled in AdamW; Muon has none.
@@ -239,9 +239,7 @@ def _parameter_groups(recipe: Recipe, model: nn.Module) -> list[dict[str, Any]]:
     if recipe.other_learning_rate is None:
         return [{"params": trainable}]
     convolutions = {
-        id(module.weight)
-        for module in model.modules()
-        if isinstance(module, nn.Conv2d) and module.groups == 1
+        id(module.weight) for module in model.modules() if isinstance(module, nn.Conv2d)
     }
     weights = [parameter for parameter in trainable if id(parameter) in convolutions]
     others = [parameter for parameter in trainable if id(parameter) not in convolutions]

@@ -43,6 +43,8 @@ class Result:
         test_accuracy: percent, on the whole test set, of the weights that training left.
         test_uses: how many times the test images had been evaluated on by then, in this process.
         seconds: wall time of training, the evaluations after each epoch not included.
+        training_flops: floating-point operations of the whole training, in matrix products; 0 in
+            results of before they were counted.
         precision: that "auto" came to: "fp32", "bf16" or "fp16".
         peak_memory_mib: of the process so far (CPU) or of the device's allocations (CUDA).
         environment: versions, device and threads.
@@ -69,6 +71,7 @@ class Result:
     peak_memory_mib: int | None
     environment: dict[str, Any]
     architecture: str = ""
+    training_flops: float = 0.0
     model: nn.Module | None = field(default=None, repr=False)
     folder: Path | None = None
 

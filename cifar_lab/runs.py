@@ -13,7 +13,12 @@ from cifar_lab.data import Data, load, split
 from cifar_lab.evaluation import test_accuracy
 from cifar_lab.experiments import Experiment, find_experiment
 from cifar_lab.files import copy_atomically
-from cifar_lab.models.size import architecture_digest, count_macs, count_parameters
+from cifar_lab.models.size import (
+    architecture_digest,
+    count_macs,
+    count_parameters,
+    count_training_flops,
+)
 from cifar_lab.recipe import Recipe, resolve_precision
 from cifar_lab.reproducibility import as_device, seed_everything
 from cifar_lab.results import (
@@ -107,7 +112,7 @@ def run(
             train,
             recipe,
             validation=validation,
-            test=test if validation is None else None,
+            test=test if validation is None and experiment.watch_test else None,
             seed=seed,
             device=device,
             checkpoint=None if folder is None else folder.path / CHECKPOINT,
@@ -137,6 +142,7 @@ def run(
         peak_memory_mib=peak_memory_mib(device),
         environment=environment,
         architecture=architecture,
+        training_flops=count_training_flops(model) * len(train) * len(history),
         model=model.eval(),
         folder=None if folder is None else folder.path,
     )

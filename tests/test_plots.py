@@ -11,12 +11,16 @@ from PIL import Image
 from torch import Tensor
 
 from cifar_lab import plots
+from cifar_lab.ablation import Trial
 from cifar_lab.data import ImageSet
+from cifar_lab.ladder import Rung
+from cifar_lab.measured import summarize
 from cifar_lab.recipe import Recipe
 from cifar_lab.results import Result
 from cifar_lab.training import EpochRecord
 
 MakeResult = Callable[..., Result]
+RECIPE = Recipe(epochs=1, batch_size=8, optimizer="sgd", learning_rate=0.1)
 
 
 def assert_drawable(figure: Figure) -> None:
@@ -99,6 +103,59 @@ def test_results_at_one_point_share_it_and_keep_their_names(make_result: MakeRes
     assert [text.get_text() for text in axes.texts] == ["A = B", "C"]
 
 
+def test_a_ladder_has_a_bar_a_rung_and_a_dot_a_seed() -> None:
+    def trial(accuracy: float) -> Trial:
+        return Trial("a", "", "cifar10", RECIPE, [EpochRecord(1, 1.0, accuracy, None, 1.0)], 100)
+
+    rungs = [
+        Rung("bottom", 10, 1e12, (trial(70.0), trial(72.0))),
+        Rung("top", 10, 1e12, (trial(80.0), trial(81.0))),
+    ]
+    figure = plots.plot_ladder(rungs)
+    (axes,) = figure.axes
+    assert [bar.get_width() for bar in axes.patches] == [71, 80.5]
+    assert [list(line.get_xdata()) for line in axes.lines] == [[70, 72], [80, 81]]
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["bottom", "top"]
+    assert_drawable(figure)
+
+
+def test_the_frontier_has_both_costs_and_a_front_for_each_dataset(make_result: MakeResult) -> None:
+    figures = {  # parameters, operations, accuracies of two seeds
+        "A": ("cifar10", 300, 9e12, [40.0, 44.0]),
+        "B": ("cifar10", 100, 2e12, [60.0, 61.0]),
+        "C": ("cifar10", 200, 1e12, [50.0, 50.0]),
+        "D": ("cifar100", 500, 5e12, [30.0, 30.0]),
+    }
+    results = {
+        title: [
+            make_result(
+                accuracy,
+                title=title,
+                seed=seed,
+                dataset=dataset,
+                parameters=parameters,
+                training_flops=flops,
+            )
+            for seed, accuracy in enumerate(accuracies)
+        ]
+        for title, (dataset, parameters, flops, accuracies) in figures.items()
+    }
+    figure = plots.plot_frontier(summarize(results))
+    by_parameters, by_flops = figure.axes
+    assert by_parameters.get_xscale() == by_flops.get_xscale() == "log"
+    fronts = [  # beside the fronts, an axes' lines are the points and the caps of their bars
+        [line.get_xydata().tolist() for line in axes.lines if line.get_color() == "lightgrey"]
+        for axes in (by_parameters, by_flops)
+    ]
+    assert fronts[0] == [[[100, 60.5]], [[500, 30]]]
+    assert fronts[1] == [[[1e12, 50], [2e12, 60.5]], [[5e12, 30]]]
+    (legend,) = figure.legends
+    assert [text.get_text() for text in legend.get_texts()] == [
+        f"{title} ({dataset})" for title, (dataset, *_) in figures.items()
+    ]
+    assert_drawable(figure)
+
+
 @pytest.mark.parametrize(("dataset", "warned"), [("synthetic", True), ("cifar10", False)])
 def test_pictures_of_the_stand_in_s_figures_say_so(
     make_result: MakeResult, dataset: str, warned: bool
@@ -106,7 +163,8 @@ def test_pictures_of_the_stand_in_s_figures_say_so(
     results = [make_result(dataset=dataset)]
     curves = plots.plot_learning_curves(results).get_suptitle()
     (axes,) = plots.plot_accuracy_against_parameters(results).axes
-    for title in (curves, axes.get_title()):
+    frontier = plots.plot_frontier(summarize({"mine": results})).get_suptitle()
+    for title in (curves, axes.get_title(), frontier):
         assert ("SYNTHETIC" in title) == warned
 
 

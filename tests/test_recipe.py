@@ -126,12 +126,12 @@ class Separable(nn.Sequential):
 
 
 @pytest.mark.parametrize("optimizer", ["sgd", "adam", "adamw", "muon"])
-def test_the_other_learning_rate_is_for_all_but_full_convolutions(optimizer: str) -> None:
+def test_the_other_learning_rate_is_for_all_but_convolutions(optimizer: str) -> None:
     model = Separable()
     recipe = replace(SGD, optimizer=optimizer, learning_rate=0.2, other_learning_rate=0.05)
     convolutions, others = build_optimizer(recipe, model).param_groups
-    assert [id(p) for p in convolutions["params"]] == [id(model[0].weight)]
-    assert len(others["params"]) == 1 + 1 + 2 + 2
+    assert [id(p) for p in convolutions["params"]] == [id(model[0].weight), id(model[1].weight)]
+    assert len(others["params"]) == 1 + 2 + 2
     assert (convolutions["lr"], others["lr"]) == (0.2, 0.05)
     assert convolutions.get("orthogonal", False) is (optimizer == "muon")
 

@@ -20,6 +20,14 @@ from cifar_lab.models.resnet import (
     resnet_wide,
 )
 from cifar_lab.models.separable import DSConvBlock, SmallCIFARNet
+from cifar_lab.models.whitened import (
+    SharedStage,
+    WhitenedResNet,
+    frontier_94,
+    frontier_tiny,
+    frontier_wide,
+)
+from cifar_lab.models.whitening import Whitening
 
 __all__ = [
     "MODELS",
@@ -28,11 +36,17 @@ __all__ = [
     "ConvNet",
     "DSConvBlock",
     "Normalize",
+    "SharedStage",
     "SimpleMLP",
     "SkeletonConvNet",
     "SmallCIFARNet",
     "TinyNet",
+    "WhitenedResNet",
+    "Whitening",
     "build_model",
+    "frontier_94",
+    "frontier_tiny",
+    "frontier_wide",
     "resnet_small",
     "resnet_wide",
 ]
@@ -45,6 +59,9 @@ MODELS: dict[str, Callable[..., nn.Module]] = {
     "resnet-wide": resnet_wide,
     "tinynet": TinyNet,
     "smallcifarnet": SmallCIFARNet,
+    "frontier-wide": frontier_wide,
+    "frontier-tiny": frontier_tiny,
+    "frontier-94": frontier_94,
 }
 
 

@@ -1,0 +1,113 @@
+"""Figures of whole experiments: accuracy over seeds against parameters and the cost of training."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from importlib.resources import files
+from pathlib import Path
+from statistics import mean, stdev
+
+from cifar_lab.files import write_text
+from cifar_lab.results import Result
+
+
+@dataclass(frozen=True)
+class Measured:
+    """An experiment's figures, without its runs.
+
+    Attributes:
+        experiment: its name.
+        title: what pictures call it.
+        dataset: that it was trained and tested on.
+        parameters: numbers in the model's parameters.
+        training_flops: floating-point operations of one run's training, in matrix products.
+        test_accuracies: percent, by seed.
+        minutes: of one run's training, in the mean.
+        device: where it was trained.
+    """
+
+    experiment: str
+    title: str
+    dataset: str
+    parameters: int
+    training_flops: float
+    test_accuracies: dict[int, float]
+    minutes: float
+    device: str
+
+    @property
+    def accuracy(self) -> float:
+        """Test accuracy in percent, the mean over the seeds."""
+        return mean(self.test_accuracies.values())
+
+    @property
+    def spread(self) -> float:
+        """The standard deviation between seeds (of the sample); 0 for a single one."""
+        values = list(self.test_accuracies.values())
+        return stdev(values) if len(values) > 1 else 0.0
+
+
+def summarize(results: Mapping[str, Sequence[Result]]) -> list[Measured]:
+    """The figures of each experiment's runs, one a seed.
+
+    Raises:
+        ValueError: an experiment without a run, or with runs of different models, data or length.
+    """
+    return [_summary(name, group) for name, group in results.items()]
+
+
+def _summary(name: str, runs: Sequence[Result]) -> Measured:
+    kinds = {(run.dataset, run.parameters, run.training_flops) for run in runs}
+    if len(kinds) != 1:
+        raise ValueError(
+            f"{name} has runs of {len(kinds)} kinds (data, model or length of training); their "
+            "mean says nothing."
+        )
+    first = runs[0]
+    devices = sorted({str(run.environment.get("device_name", "")) for run in runs})
+    return Measured(
+        experiment=name,
+        title=first.title,
+        dataset=first.dataset,
+        parameters=first.parameters,
+        training_flops=first.training_flops,
+        test_accuracies={run.seed: run.test_accuracy for run in runs},
+        minutes=round(mean(run.seconds for run in runs) / 60, 2),
+        device=", ".join(devices),
+    )
+
+
+def save_measured(measured: Sequence[Measured], path: str | Path) -> None:
+    """Write the figures as JSON."""
+    write_text(path, json.dumps([asdict(one) for one in measured], indent=1) + "\n")
+
+
+def load_measured(path: str | Path | None = None) -> list[Measured]:
+    """Figures from a file; without one, those that the package's authors measured on CIFAR."""
+    text = Path(path).read_text() if path else (files("cifar_lab") / "measured.json").read_text()
+    return [
+        Measured(
+            **{
+                **content,
+                "test_accuracies": {
+                    int(seed): accuracy for seed, accuracy in content["test_accuracies"].items()
+                },
+            }
+        )
+        for content in json.loads(text)
+    ]
+
+
+def pareto_front(points: Sequence[tuple[float, float]]) -> list[int]:
+    """Of points (cost, accuracy), those that no other beats, from the cheapest on: their numbers.
+
+    A point is beaten by one that costs no more and is more accurate, or costs less and is as
+    accurate.
+    """
+    front: list[int] = []
+    for number in sorted(range(len(points)), key=lambda each: (points[each][0], -points[each][1])):
+        if not front or points[number][1] > points[front[-1]][1]:
+            front.append(number)
+    return front

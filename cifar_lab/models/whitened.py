@@ -1,0 +1,138 @@
+"""Whitened residual networks with shared weights: the frontier's family."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from cifar_lab.data import CIFAR10_MEAN, CIFAR10_STD
+from cifar_lab.models.normalize import Normalize
+from cifar_lab.models.whitening import Whitening
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One `SharedStage`, as data.
+
+    Attributes:
+        channels: going out.
+        convs: 3x3 convolutions that a pass goes through.
+        passes: times that they are gone through.
+        pooled_passes: times more, each at half the height and width of the one before.
+        separable: depthwise and pointwise in place of full convolutions.
+    """
+
+    channels: int
+    convs: int = 2
+    passes: int = 1
+    pooled_passes: int = 0
+    separable: bool = False
+
+
+class SharedStage(nn.Module):
+    """A convolution to more channels and max pooling, then residual passes with shared weights.
+
+    Every pass goes through the same convolutions, with batch norms of its own: depth that costs
+    time and next to no parameters (Liao and Poggio 2016, arXiv:1604.03640).
+    """
+
+    def __init__(self, in_channels: int, stage: Stage) -> None:
+        super().__init__()
+        channels = stage.channels
+        conv = separable_conv3x3 if stage.separable else conv3x3
+        self.enter = conv(in_channels, channels)
+        self.enter_norm = nn.BatchNorm2d(channels)
+        self.convs = nn.ModuleList(conv(channels, channels) for _ in range(stage.convs))
+        self.passes = nn.ModuleList(
+            nn.ModuleList(nn.BatchNorm2d(channels) for _ in self.convs)
+            for _ in range(stage.passes + stage.pooled_passes)
+        )
+        self.passes_before_pooling = stage.passes
+        self.activation = nn.GELU()
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Features (N, in_channels, H, W) -> (N, channels, H / 2, W / 2), or smaller."""
+        x = self.activation(self.enter_norm(functional.max_pool2d(self.enter(x), 2)))
+        for number, norms in enumerate(self.passes):
+            if number >= self.passes_before_pooling:
+                x = functional.max_pool2d(x, 2)
+            residual = x
+            for conv, norm in zip(self.convs, norms.children(), strict=True):
+                residual = self.activation(norm(conv(residual)))
+            x = x + residual
+        return x
+
+
+def conv3x3(in_channels: int, out_channels: int) -> nn.Module:
+    """A 3x3 convolution that begins with handing its inputs on as its first outputs (dirac)."""
+    conv = nn.Conv2d(in_channels, out_channels, kernel_size=3, padding=1, bias=False)
+    with torch.no_grad():
+        nn.init.dirac_(conv.weight[:in_channels])
+    return conv
+
+
+def separable_conv3x3(in_channels: int, out_channels: int) -> nn.Module:
+    """A depthwise and a pointwise convolution; both begin near handing their inputs on."""
+    depthwise = nn.Conv2d(
+        in_channels, in_channels, kernel_size=3, padding=1, groups=in_channels, bias=False
+    )
+    pointwise = nn.Conv2d(in_channels, out_channels, kernel_size=1, bias=False)
+    with torch.no_grad():
+        depthwise.weight.mul_(0.5)
+        depthwise.weight[:, :, 1, 1] += 1
+        nn.init.dirac_(pointwise.weight[:in_channels])
+    return nn.Sequential(depthwise, pointwise)
+
+
+class WhitenedResNet(nn.Module):
+    """Whitening, stages with shared weights, global max pooling, and small logits.
+
+    Small logits keep the first predictions undecided, and the steps of the layer behind them small.
+
+    Args:
+        stages: from the images on.
+        logit_scale: what the logits are multiplied by.
+        num_classes: logits in the output.
+    """
+
+    def __init__(
+        self, stages: Sequence[Stage], logit_scale: float = 1 / 9, num_classes: int = 10
+    ) -> None:
+        super().__init__()
+        self.normalize = Normalize(CIFAR10_MEAN, CIFAR10_STD)
+        self.whitening = Whitening(kernel_size=2)
+        channels = self.whitening.out_channels
+        layers: list[nn.Module] = [nn.GELU()]
+        for stage in stages:
+            layers.append(SharedStage(channels, stage))
+            channels = stage.channels
+        self.features = nn.Sequential(*layers)
+        self.head = nn.Linear(channels, num_classes, bias=False)
+        self.logit_scale = logit_scale
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Images (N, 3, 32, 32) in [0, 1] -> logits (N, num_classes)."""
+        features = self.features(self.whitening(self.normalize(images)))
+        return self.logit_scale * self.head(features.amax(dim=(2, 3)))
+
+
+def frontier_wide(num_classes: int = 10) -> WhitenedResNet:
+    """For assignment A's budget, that of the wide bottleneck ResNet: 119,608 parameters."""
+    stages = [Stage(32), Stage(64, passes=2, pooled_passes=1)]
+    return WhitenedResNet(stages, num_classes=num_classes)
+
+
+def frontier_tiny(num_classes: int = 10) -> WhitenedResNet:
+    """As few parameters as can still learn as much as the small bottleneck ResNet: 3,804."""
+    stages = [Stage(36, convs=1, passes=3, pooled_passes=2, separable=True)]
+    return WhitenedResNet(stages, num_classes=num_classes)
+
+
+def frontier_94(num_classes: int = 10) -> WhitenedResNet:
+    """For 94 % on CIFAR-10 with under a million parameters: 902,712."""
+    stages = [Stage(64), Stage(128), Stage(128)]
+    return WhitenedResNet(stages, num_classes=num_classes)

@@ -1,0 +1,67 @@
+from __future__ import annotations
+
+import itertools
+import random
+from collections.abc import Callable
+from pathlib import Path
+from statistics import mean, stdev
+
+import pytest
+
+from cifar_lab.experiments import EXPERIMENTS
+from cifar_lab.measured import load_measured, pareto_front, save_measured, summarize
+from cifar_lab.models.size import count_parameters
+from cifar_lab.results import Result
+
+MakeResult = Callable[..., Result]
+
+
+def test_an_experiment_s_figures_are_over_its_seeds(make_result: MakeResult) -> None:
+    runs = [
+        make_result(accuracy, seed=seed, training_flops=1e12, seconds=90.0 + 60 * seed)
+        for seed, accuracy in enumerate([50.0, 52.0, 57.0])
+    ]
+    (one,) = summarize({"cifar10-mlp": runs})
+    assert one.test_accuracies == {0: 50.0, 1: 52.0, 2: 57.0}
+    assert one.accuracy == mean([50, 52, 57]) and one.spread == stdev([50, 52, 57])
+    assert (one.parameters, one.training_flops, one.minutes) == (308_310, 1e12, 2.5)
+    (alone,) = summarize({"cifar10-mlp": runs[:1]})
+    assert alone.spread == 0
+
+
+@pytest.mark.parametrize("change", [{"parameters": 5}, {"dataset": "cifar100"}])
+def test_runs_of_different_kinds_have_no_mean(
+    make_result: MakeResult, change: dict[str, object]
+) -> None:
+    with pytest.raises(ValueError, match="cifar10-mlp has runs of 2 kinds"):
+        summarize({"cifar10-mlp": [make_result(), make_result(seed=1, **change)]})
+
+
+def test_figures_come_back_from_their_file(make_result: MakeResult, tmp_path: Path) -> None:
+    measured = summarize({"a": [make_result(), make_result(seed=1)], "b": [make_result()]})
+    save_measured(measured, tmp_path / "measured.json")
+    assert load_measured(tmp_path / "measured.json") == measured
+
+
+def test_the_package_s_own_figures_are_of_its_experiments_on_real_images() -> None:
+    measured = load_measured()
+    assert len({one.experiment for one in measured}) == len(measured)
+    for one in measured:
+        experiment = EXPERIMENTS[one.experiment]
+        classes = {"cifar10": 10, "cifar100": 100}[one.dataset]
+        assert one.dataset == experiment.dataset and one.title == experiment.title
+        assert one.parameters == count_parameters(experiment.build_model(classes))
+
+
+def test_the_front_is_what_no_other_point_beats() -> None:
+    generator = random.Random(0)
+    for _ in range(50):
+        points = [(generator.randrange(6), generator.randrange(6)) for _ in range(8)]
+        front = pareto_front(points)
+        for number, (cost, accuracy) in enumerate(points):
+            beaten = any(
+                c <= cost and a >= accuracy and (c, a) != (cost, accuracy) for c, a in points
+            )
+            assert (points[number] in [points[one] for one in front]) is not beaten
+        costs = [points[number][0] for number in front]
+        assert all(one < other for one, other in itertools.pairwise(costs)), "each place once"
