@@ -16,6 +16,7 @@ from cifar_lab.cli import main, parse_seeds
 from cifar_lab.data import Data
 from cifar_lab.errors import CorruptedDataError, DatasetUnavailableError
 from cifar_lab.experiments import ASSIGNMENT_A_RECIPE, EXPERIMENTS, GROUPS
+from cifar_lab.measured import load_measured
 from cifar_lab.results import Result, find_results, load_result
 
 Captured = pytest.CaptureFixture[str]
@@ -174,6 +175,24 @@ def test_table_shows_what_was_saved(
     assert main(["table", "assignment-a", "--out", str(tmp_path)]) == 0
     rows = [line for line in capsys.readouterr().out.splitlines() if "SimpleMLP" in line]
     assert len(rows) == 1 and "42.00 ± 2.83" in rows[0] and "0-1" in rows[0]
+
+
+def test_tables_of_several_datasets_stand_one_after_the_other_and_go_to_a_file(
+    make_result: Callable[..., Result], tmp_path: Path, capsys: Captured
+) -> None:
+    names = {"cifar10-mlp": "cifar10", "cifar100-tinynet": "cifar100"}
+    for name, dataset in names.items():
+        experiment = EXPERIMENTS[name]
+        result = make_result(
+            experiment=name, title=experiment.title, dataset=dataset, recipe=experiment.recipe
+        )
+        result.save(tmp_path / name / "seed-0" / "result.json")
+    file = tmp_path / "figures.json"
+    command = ["table", *names, "--out", str(tmp_path), "--json", str(file)]
+    assert main(command) == 0
+    output = capsys.readouterr().out
+    assert output.index("CIFAR-10.") < output.index("SimpleMLP") < output.index("CIFAR-100.")
+    assert [one.experiment for one in load_measured(file)] == list(names)
 
 
 def assert_one_message(capsys: Captured, message: str) -> None:

@@ -175,6 +175,7 @@ SITE = "import sysconfig; print(sysconfig.get_path('purelib'))"
 EXECUTE = """
 import sys, nbformat
 QUICK = {"dataset": "synthetic", "epochs": 1, "short_epochs": 1, "short_images": 500}
+QUICK |= {"images": 500, "seeds": [0], "final_seeds": [0]}
 from nbclient import NotebookClient
 notebook = nbformat.read(sys.argv[1], as_version=4)
 for cell in notebook.cells:

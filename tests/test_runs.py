@@ -48,6 +48,21 @@ def test_with_validation_images_the_test_set_is_used_once(data: Data, own: Exper
     assert result.test_uses == fresh.test.uses.count == 1
 
 
+def test_an_unwatched_test_set_is_used_once(data: Data, own: Experiment) -> None:
+    fresh = replace(data, test=replace(data.test, uses=Uses()))
+    result = quiet_run(replace(own, watch_test=False), fresh, out=None)
+    assert [record.test_accuracy for record in result.history] == [None, None]
+    assert result.test_uses == fresh.test.uses.count == 1
+    watched = quiet_run(own, fresh, out=None)
+    assert watched.test_uses == 3 and watched.test_accuracy == result.test_accuracy
+
+
+def test_a_run_counts_the_operations_of_its_whole_training(data: Data, own: Experiment) -> None:
+    result = quiet_run(replace(own, validation_fraction=0.2), data, out=None)
+    # Forward, and the gradient of the weights; the images need none. 40 images, two epochs.
+    assert result.training_flops == 2 * (2 * 3072 * 10) * 40 * 2
+
+
 def test_a_run_that_was_stopped_goes_on_and_ends_the_same(
     data: Data, own: Experiment, tmp_path: Path
 ) -> None:
