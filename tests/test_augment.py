@@ -82,14 +82,16 @@ def largest_gap(first: Tensor, second: Tensor) -> float:
 # ---- crop and flip
 
 
-def test_crop_is_torchvisions_at_each_images_offset(images: Tensor) -> None:
+@pytest.mark.parametrize("mode", ["constant", "reflect"])
+def test_crop_is_torchvisions_at_each_images_offset(images: Tensor, mode: str) -> None:
     top, left = torch.randint(0, 9, (2, len(images)), generator=rng())
-    expected = one_by_one(
-        images,
-        lambda image, i, j: functional.crop(functional.pad(image, [4]), i, j, 32, 32),
-        *(top, left),
-    )
-    assert torch.equal(crop(images, top, left, padding=4), expected)
+
+    def one(image: Tensor, i: int, j: int) -> Tensor:
+        return functional.crop(functional.pad(image, [4], padding_mode=mode), i, j, 32, 32)
+
+    expected = one_by_one(images, one, *(top, left))
+    assert torch.equal(crop(images, top, left, padding=4, mode=mode), expected)
+    assert not torch.equal(expected, images)
 
 
 def test_crop_keeps_the_size_of_images_that_are_not_square() -> None:
@@ -523,7 +525,10 @@ def test_a_description_names_each_part_and_its_settings() -> None:
     erasing = {"p": 0.25, "scale": [0.02, 0.33], "ratio": [0.3, 3.3], "value": [0.5, 0.4, 0.3]}
     assert describe(transform) == {
         "name": "Compose",
-        "transforms": [{"name": "RandomCrop", "padding": 2}, {"name": "RandomErasing"} | erasing],
+        "transforms": [
+            {"name": "RandomCrop", "padding": 2, "padding_mode": "constant"},
+            {"name": "RandomErasing"} | erasing,
+        ],
     }
     assert from_description(describe(transform)) == transform
 
@@ -550,6 +555,7 @@ def test_a_bad_description_says_what_is_wrong(description: dict[str, Any], messa
 @pytest.mark.parametrize(
     ("build", "error", "message"),
     [
+        (lambda: RandomCrop(2, "mirror"), ValueError, "Unknown padding_mode 'mirror'"),
         (lambda: RandomCrop(-1), ValueError, "padding is -1; expected at least 0"),
         (lambda: RandomCrop(1.5), TypeError, "padding is 1.5; expected whole pixels"),
         (lambda: RandomHorizontalFlip(1.1), ValueError, "p is 1.1; expected a number from 0 to 1"),

@@ -13,19 +13,23 @@ from torch import Tensor
 from torch.nn import functional
 
 from cifar_lab.augment.common import check_images, check_number, check_range, uniform
+from cifar_lab.errors import unknown_name
+
+PADDING_MODES = ("constant", "reflect")
 
 
-def crop(images: Tensor, top: Tensor, left: Tensor, padding: int) -> Tensor:
-    """Pad with zeros, then cut a window of the images' own size at each image's (top, left).
+def crop(images: Tensor, top: Tensor, left: Tensor, padding: int, mode: str = "constant") -> Tensor:
+    """Pad, then cut a window of the images' own size at each image's (top, left).
 
     Args:
         images: (N, C, H, W).
         top: (N,), int64, in [0, 2 * padding]: the first row of the window in the padded image.
         left: (N,), int64, in [0, 2 * padding]: its first column.
         padding: pixels on each side.
+        mode: "constant" pads with zeros, "reflect" with the image, mirrored at its edge.
     """
     height, width = images.shape[2:]
-    padded = functional.pad(images, [padding] * 4).permute(0, 2, 3, 1)
+    padded = functional.pad(images, [padding] * 4, mode=mode).permute(0, 2, 3, 1)
     windows = padded.unfold(1, height, 1).unfold(2, width, 1)  # a view: N, top, left, C, H, W
     number = torch.arange(len(images), device=images.device)
     cropped = windows.permute(0, 1, 2, 4, 5, 3)[number, top, left].permute(0, 3, 1, 2)
@@ -64,26 +68,30 @@ def erase(
 
 @dataclass(frozen=True)
 class RandomCrop:
-    """Shift each image by up to `padding` pixels either way, with zeros (black) moving in.
+    """Shift each image by up to `padding` pixels either way.
 
-    As torchvision's `RandomCrop(size, padding)` where the size is the image's own.
+    As torchvision's `RandomCrop(size, padding, padding_mode=...)` where the size is the image's
+    own. What moves in is black ("constant") or the image itself, mirrored ("reflect").
 
     Raises:
         TypeError: padding that is not a whole number.
-        ValueError: negative padding.
+        ValueError: negative padding, or an unknown mode.
     """
 
     padding: int = 4
+    padding_mode: str = "constant"
 
     def __post_init__(self) -> None:
         check_number("padding", self.padding, 0)
         if not isinstance(self.padding, int):
             raise TypeError(f"padding is {self.padding!r}; expected whole pixels.")
+        if self.padding_mode not in PADDING_MODES:
+            raise unknown_name("padding_mode", self.padding_mode, PADDING_MODES)
 
     def __call__(self, images: Tensor, generator: torch.Generator) -> Tensor:
         """Images (N, 3, H, W) in [0, 1] -> new images of the same shape."""
         check_images(images)
-        return crop(images, *self.draw(len(images), generator), self.padding)
+        return crop(images, *self.draw(len(images), generator), self.padding, self.padding_mode)
 
     def draw(self, count: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         """Top and left of `count` windows, each even over [0, 2 * padding]."""
