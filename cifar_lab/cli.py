@@ -244,7 +244,7 @@ def _table(options: argparse.Namespace) -> None:
     datasets = list(dict.fromkeys(runs[0].dataset for runs in results.values()))
     for dataset in datasets or [""]:
         group = {name: runs for name, runs in results.items() if runs[0].dataset == dataset}
-        print(results_table(group), uses_of_test_set(group), sep="\n\n")
+        print(results_table(group), uses_of_test_set(group), sep="\n\n", end="\n\n")
     if options.json is not None:
         save_measured(summarize(results), options.json)
 

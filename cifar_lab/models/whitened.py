@@ -100,7 +100,7 @@ class WhitenedResNet(nn.Module):
     """
 
     def __init__(
-        self, stages: Sequence[Stage], logit_scale: float = 1 / 9, num_classes: int = 10
+        self, stages: Sequence[Stage], logit_scale: float = 0.2, num_classes: int = 10
     ) -> None:
         super().__init__()
         self.normalize = Normalize(CIFAR10_MEAN, CIFAR10_STD)
