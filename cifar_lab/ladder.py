@@ -91,17 +91,45 @@ def pooled_spread(rungs: Sequence[Rung]) -> float | None:
     return mean(variances) ** 0.5 if variances else None
 
 
-def verdict(gain: float, error: float | None) -> str:
-    """ "helps", "harms", or "can't tell" where it may be noise, or comes from one seed."""
-    if error is None or abs(gain) < CLEAR * error:
-        return "can't tell"
-    return "helps" if gain > 0 else "harms"
+@dataclass(frozen=True)
+class Step:
+    """The way from one rung to another.
+
+    Attributes:
+        rung: where it leads.
+        gain: points of validation accuracy.
+        error: the gain's standard error, from the pooled spread; None where all have one seed.
+    """
+
+    rung: Rung
+    gain: float
+    error: float | None
+
+    @property
+    def verdict(self) -> str:
+        """ "helps", "harms", or "can't tell" where it may be noise, or comes from one seed."""
+        if self.error is None or abs(self.gain) < CLEAR * self.error:
+            return "can't tell"
+        return "helps" if self.gain > 0 else "harms"
+
+
+def steps(rungs: Sequence[Rung], against: Rung | None = None) -> list[Step]:
+    """The step to each rung from the one before it, or from one rung to all the others."""
+    pooled = pooled_spread([*rungs, *([against] if against else [])])
+    before = [against] * len(rungs) if against else [None, *rungs[:-1]]
+    found = []
+    for start, end in zip(before, rungs, strict=True):
+        if start is None or start is end:
+            continue
+        error = None
+        if pooled is not None:
+            error = pooled * (1 / len(start.trials) + 1 / len(end.trials)) ** 0.5
+        found.append(Step(end, end.accuracy - start.accuracy, error))
+    return found
 
 
 def ladder_table(rungs: Sequence[Rung], against: Rung | None = None) -> str:
     """A Markdown table: each rung's size, cost and accuracy, and what the step to it gained.
-
-    Behind a gain stands its standard error, from the `pooled_spread`.
 
     Args:
         rungs: from the bottom.
@@ -112,24 +140,31 @@ def ladder_table(rungs: Sequence[Rung], against: Rung | None = None) -> str:
     """
     if not rungs:
         raise ValueError("There are no rungs to tabulate; climb gives them.")
-    pooled = pooled_spread([*rungs, *([against] if against else [])])
+    by_title = {step.rung.title: step for step in steps(rungs, against)}
     lines = [
         "| | parameters | training, TFLOPs | validation accuracy % | gain | |",
         "|---|---|---|---|---|---|",
     ]
-    for number, rung in enumerate(rungs):
-        before = against or (rungs[number - 1] if number else rung)
-        change = result = ""
-        if before is not rung:
-            gain = rung.accuracy - before.accuracy
-            error = None
-            if pooled is not None:
-                error = pooled * (1 / len(rung.trials) + 1 / len(before.trials)) ** 0.5
-            change = f"{gain:+.2f}" + ("" if error is None else f" ± {error:.2f}")
-            result = verdict(gain, error)
+    for rung in rungs:
+        gain = verdict = ""
+        if rung.title in by_title:
+            step = by_title[rung.title]
+            gain = f"{step.gain:+.2f}" + ("" if step.error is None else f" ± {step.error:.2f}")
+            verdict = step.verdict
         spread = f" ± {rung.spread:.2f}" if len(rung.trials) > 1 else ""
         lines.append(
             f"| {rung.title} | {rung.parameters:,} | {rung.training_flops / 1e12:.1f} "
-            f"| {rung.accuracy:.2f}{spread} | {change} | {result} |"
+            f"| {rung.accuracy:.2f}{spread} | {gain} | {verdict} |"
         )
     return "\n".join(lines)
+
+
+def verdicts(rungs: Sequence[Rung], against: Rung | None = None) -> str:
+    """Which steps helped, which did not, and of which the figures can't tell, in Markdown."""
+    groups: dict[str, list[str]] = {"helps": [], "harms": [], "can't tell": []}
+    for step in steps(rungs, against):
+        groups[step.verdict].append(f"{step.rung.title} ({step.gain:+.2f})")
+    titles = {"helps": "Helped", "harms": "Did harm", "can't tell": "Not told apart from luck"}
+    return "\n".join(
+        f"- **{titles[name]}:** {', '.join(group) or 'none'}." for name, group in groups.items()
+    )

@@ -9,7 +9,7 @@ from torch import nn
 from cifar_lab.ablation import Trial, Variant
 from cifar_lab.data import Data, ImageSet, split
 from cifar_lab.errors import LeakedTestImagesError
-from cifar_lab.ladder import Rung, climb, ladder_table, pooled_spread, verdict
+from cifar_lab.ladder import Rung, climb, ladder_table, pooled_spread, verdicts
 from cifar_lab.recipe import Recipe
 from cifar_lab.state import EpochRecord
 
@@ -83,7 +83,16 @@ def test_a_table_has_each_step_s_gain_error_and_verdict() -> None:
 def test_one_seed_can_not_tell() -> None:
     lines = ladder_table([rung("a", 50.0), rung("b", 60.0)]).splitlines()
     assert lines[3] == "| b | 1,234 | 5.6 | 60.00 | +10.00 | can't tell |"
-    assert verdict(10.0, None) == "can't tell"
+
+
+def test_the_verdicts_are_told_in_words() -> None:
+    rungs = [rung("a", 50.0, 52.0), rung("b", 60.0, 60.0), rung("c", 60.5, 60.5)]
+    assert verdicts(rungs).splitlines() == [
+        "- **Helped:** b (+9.00).",
+        "- **Did harm:** none.",
+        "- **Not told apart from luck:** c (+0.50).",
+    ]
+    assert "**Did harm:** a (-9.00)." in verdicts(rungs[:1], against=rungs[1])
 
 
 def test_a_table_of_nothing_is_refused() -> None:
