@@ -91,7 +91,8 @@ def begin_or_resume(
     if not isinstance(content, dict) or content.get("format") != CHECKPOINT_FORMAT:
         raise ValueError(f"{path} is no checkpoint of a training run. {remedy}")
     here = state.recipe.to_dict() | dict(run)
-    there = content["recipe"] | content["run"]
+    # Read as a recipe, one of before a setting was there has that setting's default.
+    there = Recipe.from_dict(content["recipe"]).to_dict() | content["run"]
     differences = [
         f"{name} is {value!r} here, {there.get(name)!r} there"
         for name, value in here.items()

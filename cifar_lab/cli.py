@@ -10,18 +10,23 @@ import argparse
 import ast
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from cifar_lab.data import DATASETS, Data, default_root, load
+from cifar_lab.data import DATASETS, NUM_CLASSES, Data, default_root, load
 from cifar_lab.doctor import examine
 from cifar_lab.errors import USER_ERRORS
+from cifar_lab.evaluation import test_accuracy
 from cifar_lab.experiments import EXPERIMENTS, GROUPS, find_experiments
 from cifar_lab.measured import save_measured, summarize
+from cifar_lab.models.size import architecture_digest, count_parameters
 from cifar_lab.notebook import run_notebook
-from cifar_lab.reporting import results_table, uses_of_test_set
-from cifar_lab.results import find_results
+from cifar_lab.pretrained import load_pretrained
+from cifar_lab.recipe import Recipe
+from cifar_lab.reporting import DATASET_TITLES, results_table, uses_of_test_set
+from cifar_lab.reproducibility import as_device
+from cifar_lab.results import Result, find_results
 from cifar_lab.runs import run
 
 RUNS = Path("runs")
@@ -81,6 +86,12 @@ def build_parser() -> argparse.ArgumentParser:
         help="saved results as a Markdown table",
         description="Means over seeds, ± the standard deviation between them.",
     )
+    evaluate_parser = commands.add_parser(
+        "evaluate",
+        help="measure trained weights that come with the package, on the test set",
+        epilog="example: cifar-lab evaluate cifar10-frontier-wide",
+    )
+    evaluate_parser.add_argument("name", metavar="NAME", help="an experiment")
     notebook_parser = commands.add_parser(
         "notebook",
         help="run a notebook from top to bottom; leaves the executed copy and an HTML page",
@@ -123,7 +134,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     bench_parser.add_argument("--pairs", type=int, default=3, help="of epochs (default: 3)")
     bench_parser.add_argument("--images", type=int, help="in an epoch (default: all)")
-    for each in (run_parser, bench_parser):
+    for each in (run_parser, bench_parser, evaluate_parser):
         each.add_argument("--device", help="cuda, mps or cpu (default: the best there is)")
     for each in (run_parser, table_parser):
         each.add_argument("names", nargs="+", metavar="NAME", help="an experiment or a group")
@@ -164,7 +175,8 @@ def build_parser() -> argparse.ArgumentParser:
         each.add_argument("--out", type=Path, help="folder of the results (default: runs)")
     for each in (run_parser, table_parser, notebook_parser, grade_parser, bench_parser):
         each.add_argument("--dataset", choices=DATASETS, help="another dataset than usual")
-    for each in (run_parser, notebook_parser, doctor_parser, grade_parser, bench_parser):
+    with_data = (run_parser, notebook_parser, doctor_parser, grade_parser, bench_parser)
+    for each in (*with_data, evaluate_parser):
         each.add_argument(
             "--data", type=Path, help="folder of the datasets (default: $CIFAR_LAB_DATA or data)"
         )
@@ -178,6 +190,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "list": _list,
         "run": _run,
         "table": _table,
+        "evaluate": _evaluate,
         "notebook": _notebook,
         "doctor": _doctor,
         "grade": _grade,
@@ -216,7 +229,7 @@ def _run(options: argparse.Namespace) -> None:
             if options.epochs is not None:
                 recipe = recipe.with_epochs(options.epochs)
             if options.skip_finished:
-                finished = find_results(out, {name: (dataset, recipe)}).get(name, [])
+                finished = _find(out, {name: (dataset, recipe)}).get(name, [])
                 if any(result.seed == seed for result in finished):
                     print(f"{name} (seed {seed}) is finished, skipped")
                     continue
@@ -240,13 +253,32 @@ def _table(options: argparse.Namespace) -> None:
         name: (options.dataset or EXPERIMENTS[name].dataset, EXPERIMENTS[name].recipe)
         for name in names
     }
-    results = find_results(options.out or RUNS, wanted)
+    results = _find(options.out or RUNS, wanted)
     datasets = list(dict.fromkeys(runs[0].dataset for runs in results.values()))
     for dataset in datasets or [""]:
         group = {name: runs for name, runs in results.items() if runs[0].dataset == dataset}
         print(results_table(group), uses_of_test_set(group), sep="\n\n", end="\n\n")
     if options.json is not None:
         save_measured(summarize(results), options.json)
+
+
+def _find(out: Path, wanted: Mapping[str, tuple[str, Recipe]]) -> dict[str, list[Result]]:
+    """Results of these experiments as they are now: the same data, recipe and network."""
+    networks = {
+        name: architecture_digest(EXPERIMENTS[name].build_model(NUM_CLASSES[dataset]))
+        for name, (dataset, _) in wanted.items()
+    }
+    return find_results(out, wanted, networks)
+
+
+def _evaluate(options: argparse.Namespace) -> None:
+    model = load_pretrained(options.name).to(as_device(options.device))
+    data = load(EXPERIMENTS[options.name].dataset, options.data)
+    accuracy = test_accuracy(model, data.test)
+    print(
+        f"{options.name}: {count_parameters(model):,} parameters, test accuracy {accuracy:.2f} % "
+        f"on the {len(data.test):,} test images of {DATASET_TITLES[data.name]}"
+    )
 
 
 def _notebook(options: argparse.Namespace) -> None:

@@ -62,10 +62,10 @@ def climb(
     What was finished before is taken from the folder, as in `try_variants`.
 
     Raises:
-        ValueError: no seeds, no variants, or two with the same title.
+        ValueError: no seeds or one twice, no variants or two with the same title.
     """
-    if not seeds:
-        raise ValueError("There are no seeds; expected at least one, such as [0, 1].")
+    if not seeds or len(set(seeds)) < len(seeds):
+        raise ValueError(f"seeds are {list(seeds)}; expected one or more, all different.")
     by_seed = []
     for seed in seeds:
         print(f"seed {seed}")
@@ -108,7 +108,7 @@ class Step:
     @property
     def verdict(self) -> str:
         """ "helps", "harms", or "can't tell" where it may be noise, or comes from one seed."""
-        if self.error is None or abs(self.gain) < CLEAR * self.error:
+        if self.error is None or abs(self.gain) <= CLEAR * self.error:
             return "can't tell"
         return "helps" if self.gain > 0 else "harms"
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from importlib.resources import files
 from pathlib import Path
 from statistics import mean, stdev
 
@@ -24,8 +23,6 @@ class Measured:
         parameters: numbers in the model's parameters.
         training_flops: floating-point operations of one run's training, in matrix products.
         test_accuracies: percent, by seed.
-        minutes: of one run's training, in the mean.
-        device: where it was trained.
     """
 
     experiment: str
@@ -34,8 +31,6 @@ class Measured:
     parameters: int
     training_flops: float
     test_accuracies: dict[int, float]
-    minutes: float
-    device: str
 
     @property
     def accuracy(self) -> float:
@@ -66,7 +61,10 @@ def _summary(name: str, runs: Sequence[Result]) -> Measured:
             "mean says nothing."
         )
     first = runs[0]
-    devices = sorted({str(run.environment.get("device_name", "")) for run in runs})
+    if not first.training_flops:
+        raise ValueError(
+            f"The runs of {name} are of before the cost of training was counted; run it again."
+        )
     return Measured(
         experiment=name,
         title=first.title,
@@ -74,8 +72,6 @@ def _summary(name: str, runs: Sequence[Result]) -> Measured:
         parameters=first.parameters,
         training_flops=first.training_flops,
         test_accuracies={run.seed: run.test_accuracy for run in runs},
-        minutes=round(mean(run.seconds for run in runs) / 60, 2),
-        device=", ".join(devices),
     )
 
 
@@ -85,19 +81,23 @@ def save_measured(measured: Sequence[Measured], path: str | Path) -> None:
 
 
 def load_measured(path: str | Path | None = None) -> list[Measured]:
-    """Figures from a file; without one, those that the package's authors measured on CIFAR."""
-    text = Path(path).read_text() if path else (files("cifar_lab") / "measured.json").read_text()
-    return [
-        Measured(
-            **{
-                **content,
-                "test_accuracies": {
-                    int(seed): accuracy for seed, accuracy in content["test_accuracies"].items()
-                },
+    """Figures from a file; without one, those that the package's authors measured on CIFAR.
+
+    Raises:
+        ValueError: the file holds something else.
+    """
+    path = path or Path(__file__).with_name("measured.json")
+    try:
+        rows = json.loads(Path(path).read_text())
+        for row in rows:  # JSON has no numbers as keys
+            row["test_accuracies"] = {
+                int(seed): accuracy for seed, accuracy in row["test_accuracies"].items()
             }
-        )
-        for content in json.loads(text)
-    ]
+        return [Measured(**row) for row in rows]
+    except (TypeError, KeyError, ValueError) as error:
+        raise ValueError(
+            f"{path} holds no figures that `save_measured` wrote ({error})."
+        ) from error
 
 
 def pareto_front(points: Sequence[tuple[float, float]]) -> list[int]:

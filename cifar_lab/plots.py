@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 import torch
+from matplotlib import colormaps
 from matplotlib.figure import Figure
 from torch import Tensor
 
@@ -209,11 +210,15 @@ def plot_accuracy_against_parameters(results: Sequence[Result]) -> Figure:
     return figure
 
 
-def plot_frontier(measured: Sequence[Measured]) -> Figure:
+def plot_frontier(measured: Sequence[Measured], highlight: str = "") -> Figure:
     """Accuracy against parameters and against the cost of training, with each dataset's front.
 
     The front joins the experiments that no other beats at the same cost or less. A bar is the
-    standard deviation between seeds.
+    standard deviation between seeds, where there are several.
+
+    Args:
+        measured: an experiment each.
+        highlight: the experiment that gets a large star.
     """
     figure = Figure(figsize=(12, 5.2), layout="constrained")
     left, right = figure.subplots(1, 2, sharey=True)
@@ -229,12 +234,14 @@ def plot_frontier(measured: Sequence[Measured]) -> Figure:
             front = np.array([points[number] for number in pareto_front(points)])
             axes.plot(front[:, 0], front[:, 1], color="lightgrey", zorder=1)
         for number, one in enumerate(measured):
+            is_highlight = one.experiment == highlight
             axes.errorbar(
                 getattr(one, cost),
                 one.accuracy,
-                one.spread,
-                fmt="os^v"[datasets.index(one.dataset)],
-                color=f"C{number % 10}",
+                one.spread or None,
+                fmt="*" if is_highlight else "os^v"[datasets.index(one.dataset)],
+                markersize=16 if is_highlight else 7,
+                color=colormaps["tab20"](number % 20),
                 capsize=3,
                 label=f"{one.title} ({one.dataset})",
             )

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from cifar_lab.data import ImageSet, to_unit_interval
 from cifar_lab.errors import TrainingDivergedError
+from cifar_lab.guard import guarded
 from cifar_lab.loading import Loader, batches_on, check_logits, device_of, num_classes_of
 from cifar_lab.models.size import evaluation_mode
 from cifar_lab.models.whitening import Whitening
@@ -41,6 +42,10 @@ def compute_whitening(model: nn.Module, train: ImageSet | Loader) -> None:
     Args:
         model: on the device where it is to be trained.
         train: the first of its images are taken, or of a loader the first batch.
+
+    Raises:
+        LeakedTestImagesError: the batch holds test images.
+        ValueError: the model can't take the images.
     """
     layers = [each for each in model.modules() if isinstance(each, Whitening) and not each.computed]
     if not layers:
@@ -49,7 +54,7 @@ def compute_whitening(model: nn.Module, train: ImageSet | Loader) -> None:
     if isinstance(train, ImageSet):
         images = to_unit_interval(train.images[:WHITENED_IMAGES]).to(device)
     else:
-        images = next(batches_on(train, device))[0]
+        images = next(batches_on(guarded(train, "training"), device))[0]
 
     def look(layer: nn.Module, inputs: tuple[Tensor, ...]) -> None:
         assert isinstance(layer, Whitening)
@@ -57,9 +62,11 @@ def compute_whitening(model: nn.Module, train: ImageSet | Loader) -> None:
 
     for layer in layers:
         hook = layer.register_forward_pre_hook(look)
-        with evaluation_mode(model), torch.no_grad():
-            model(images)
-        hook.remove()
+        try:
+            with evaluation_mode(model):
+                _try(model, images)
+        finally:
+            hook.remove()
 
 
 def measure_step(

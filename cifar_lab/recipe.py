@@ -40,9 +40,6 @@ class Recipe:
         batch_size: images in a batch.
         optimizer: "sgd", "adam", "adamw" or "muon".
         learning_rate: the optimizer's step size; with a schedule, the largest.
-        other_learning_rate: the same for all that is not a convolution's weights: biases, norms,
-            linear layers. None for the same as theirs. Muon needs it: its orthogonal steps are for
-            the convolutions, the others get SGD's.
         momentum: SGD's or Muon's momentum, in [0, 1); Adam and AdamW keep PyTorch's betas.
         nesterov: SGD looks ahead along its momentum; Muon always does.
         weight_decay: added as an L2 gradient by SGD and Adam, decoupled in AdamW; Muon has none.
@@ -64,6 +61,9 @@ class Recipe:
             Weights and optimizer state are float32 always, and so is evaluation.
         channels_last: keep the weights, and an image set's batches, channels-last in memory, which
             convolutions are faster with; the values are the same but for rounding.
+        other_learning_rate: `learning_rate` for all that is not a convolution's weights: biases,
+            norms, linear layers. None for the same. Muon needs it: its orthogonal steps are for
+            the convolutions, the others get SGD's.
 
     Raises:
         ValueError: a field has a value that can't be trained with.
@@ -73,7 +73,6 @@ class Recipe:
     batch_size: int
     optimizer: str
     learning_rate: float
-    other_learning_rate: float | None = None
     momentum: float = 0.0
     nesterov: bool = False
     weight_decay: float = 0.0
@@ -89,6 +88,7 @@ class Recipe:
     mix: CutMix | MixUp | None = None
     precision: str = "fp32"
     channels_last: bool = False
+    other_learning_rate: float | None = None
 
     def __post_init__(self) -> None:
         for name in ("epochs", "batch_size"):

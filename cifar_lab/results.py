@@ -43,8 +43,8 @@ class Result:
         test_accuracy: percent, on the whole test set, of the weights that training left.
         test_uses: how many times the test images had been evaluated on by then, in this process.
         seconds: wall time of training, the evaluations after each epoch not included.
-        training_flops: floating-point operations of the whole training, in matrix products; 0 in
-            results of before they were counted.
+        training_flops: floating-point operations of all forward and backward passes of the
+            training, in matrix products; 0 in results of before they were counted.
         precision: that "auto" came to: "fp32", "bf16" or "fp16".
         peak_memory_mib: of the process so far (CPU) or of the device's allocations (CUDA).
         environment: versions, device and threads.
@@ -121,19 +121,28 @@ def load_result(folder: str | Path, *, with_model: bool = False) -> Result:
 
 
 def find_results(
-    out: str | Path, experiments: Mapping[str, tuple[str, Recipe]]
+    out: str | Path,
+    experiments: Mapping[str, tuple[str, Recipe]],
+    architectures: Mapping[str, str] | None = None,
 ) -> dict[str, list[Result]]:
     """The saved results of each experiment, one a seed (the newest), in the order of the seeds.
 
     Args:
         out: the folder with the results.
         experiments: the experiments' names, each with the dataset and the recipe that are wanted.
+        architectures: the digest of each experiment's model; results of another are left out.
     """
     found: dict[str, list[Result]] = {}
     for name, wanted in experiments.items():
         paths = sorted(Path(out, name).glob(f"*/{RESULT}"), key=lambda path: path.stat().st_mtime)
         results = [load_result(path.parent) for path in paths]
-        by_seed = {run.seed: run for run in results if (run.dataset, run.recipe) == wanted}
+        known = {"", (architectures or {}).get(name, "")}  # "": from before there were digests
+        by_seed = {
+            run.seed: run
+            for run in results
+            if (run.dataset, run.recipe) == wanted
+            and (architectures is None or run.architecture in known)
+        }
         if by_seed:
             found[name] = [by_seed[seed] for seed in sorted(by_seed)]
     return found

@@ -85,6 +85,7 @@ def run(
     seed_everything(seed)
     model = experiment.build_model(data.train.num_classes)
     parameters, macs = count_parameters(model), count_macs(model)
+    image_flops = count_training_flops(model)
     architecture = architecture_digest(model)
     if progress:
         print(
@@ -142,7 +143,7 @@ def run(
         peak_memory_mib=peak_memory_mib(device),
         environment=environment,
         architecture=architecture,
-        training_flops=count_training_flops(model) * len(train) * len(history),
+        training_flops=image_flops * len(train) * len(history),
         model=model.eval(),
         folder=None if folder is None else folder.path,
     )

@@ -88,7 +88,11 @@ def test_what_the_plain_way_does_not_have_is_refused(images: ImageSet) -> None:
     recipe = replace(experiment.recipe, augment=(TrivialAugment(),))
     with pytest.raises(ValueError, match="no TrivialAugment"):
         plain_loader(images, replace(experiment, recipe=recipe), cpu)
-    for changes in ({"mix": MixUp(10)}, {"schedule": "cosine", "schedule_per": "step"}):
+    for changes in (
+        {"mix": MixUp(10)},
+        {"schedule": "cosine", "schedule_per": "step"},
+        {"other_learning_rate": 0.1},
+    ):
         with pytest.raises(ValueError, match="can't compare"):
             PlainWay(experiment, replace(experiment.recipe, **changes), cpu)
 

@@ -184,7 +184,11 @@ def test_tables_of_several_datasets_stand_one_after_the_other_and_go_to_a_file(
     for name, dataset in names.items():
         experiment = EXPERIMENTS[name]
         result = make_result(
-            experiment=name, title=experiment.title, dataset=dataset, recipe=experiment.recipe
+            experiment=name,
+            title=experiment.title,
+            dataset=dataset,
+            recipe=experiment.recipe,
+            training_flops=1e12,
         )
         result.save(tmp_path / name / "seed-0" / "result.json")
     file = tmp_path / "figures.json"
@@ -246,7 +250,7 @@ def test_wrong_usage_is_exit_status_2(arguments: list[str], capsys: Captured) ->
     assert "usage: cifar-lab" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("command", ["list", "run", "table", "notebook", "doctor"])
+@pytest.mark.parametrize("command", ["list", "run", "table", "evaluate", "notebook", "doctor"])
 def test_every_command_is_in_the_help(command: str, capsys: Captured) -> None:
     for arguments in (["--help"], [command, "--help"]):
         with pytest.raises(SystemExit) as exit_:

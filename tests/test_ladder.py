@@ -54,10 +54,11 @@ def test_a_ladder_is_not_climbed_on_test_images(data: Data, test: ImageSet, tmp_
         climb([Variant("a", tiny, RECIPE)], data.train, test, seeds=[0], folder=tmp_path)
 
 
-def test_a_ladder_needs_seeds(data: Data, tmp_path: Path) -> None:
+@pytest.mark.parametrize("seeds", [[], [0, 0]])
+def test_a_ladder_needs_different_seeds(data: Data, tmp_path: Path, seeds: list[int]) -> None:
     train, validation = split(data.train, 0.2, seed=0)
-    with pytest.raises(ValueError, match="no seeds"):
-        climb([Variant("a", tiny, RECIPE)], train, validation, seeds=[], folder=tmp_path)
+    with pytest.raises(ValueError, match="expected one or more, all different"):
+        climb([Variant("a", tiny, RECIPE)], train, validation, seeds=seeds, folder=tmp_path)
 
 
 def test_the_spread_is_pooled_over_all_rungs() -> None:

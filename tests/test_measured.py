@@ -10,7 +10,7 @@ import pytest
 
 from cifar_lab.experiments import EXPERIMENTS
 from cifar_lab.measured import load_measured, pareto_front, save_measured, summarize
-from cifar_lab.models.size import count_parameters
+from cifar_lab.models.size import count_parameters, count_training_flops
 from cifar_lab.results import Result
 
 MakeResult = Callable[..., Result]
@@ -18,13 +18,13 @@ MakeResult = Callable[..., Result]
 
 def test_an_experiment_s_figures_are_over_its_seeds(make_result: MakeResult) -> None:
     runs = [
-        make_result(accuracy, seed=seed, training_flops=1e12, seconds=90.0 + 60 * seed)
+        make_result(accuracy, seed=seed, training_flops=1e12)
         for seed, accuracy in enumerate([50.0, 52.0, 57.0])
     ]
     (one,) = summarize({"cifar10-mlp": runs})
     assert one.test_accuracies == {0: 50.0, 1: 52.0, 2: 57.0}
     assert one.accuracy == mean([50, 52, 57]) and one.spread == stdev([50, 52, 57])
-    assert (one.parameters, one.training_flops, one.minutes) == (308_310, 1e12, 2.5)
+    assert (one.parameters, one.training_flops) == (308_310, 1e12)
     (alone,) = summarize({"cifar10-mlp": runs[:1]})
     assert alone.spread == 0
 
@@ -33,14 +33,28 @@ def test_an_experiment_s_figures_are_over_its_seeds(make_result: MakeResult) -> 
 def test_runs_of_different_kinds_have_no_mean(
     make_result: MakeResult, change: dict[str, object]
 ) -> None:
+    runs = [make_result(training_flops=1e12), make_result(seed=1, training_flops=1e12, **change)]
     with pytest.raises(ValueError, match="cifar10-mlp has runs of 2 kinds"):
-        summarize({"cifar10-mlp": [make_result(), make_result(seed=1, **change)]})
+        summarize({"cifar10-mlp": runs})
+
+
+def test_results_without_their_cost_are_named(make_result: MakeResult) -> None:
+    with pytest.raises(ValueError, match="of before the cost of training was counted"):
+        summarize({"cifar10-mlp": [make_result()]})
 
 
 def test_figures_come_back_from_their_file(make_result: MakeResult, tmp_path: Path) -> None:
-    measured = summarize({"a": [make_result(), make_result(seed=1)], "b": [make_result()]})
+    runs = [make_result(seed=seed, training_flops=1e12) for seed in (0, 1)]
+    measured = summarize({"a": runs, "b": runs[:1]})
     save_measured(measured, tmp_path / "measured.json")
     assert load_measured(tmp_path / "measured.json") == measured
+
+
+@pytest.mark.parametrize("text", ["", "{}x", '[{"title": "a"}]', "[3]"])
+def test_a_file_with_something_else_is_named(tmp_path: Path, text: str) -> None:
+    (tmp_path / "notes.json").write_text(text)
+    with pytest.raises(ValueError, match=r"notes\.json holds no figures"):
+        load_measured(tmp_path / "notes.json")
 
 
 def test_the_package_s_own_figures_are_of_its_experiments_on_real_images() -> None:
@@ -50,7 +64,11 @@ def test_the_package_s_own_figures_are_of_its_experiments_on_real_images() -> No
         experiment = EXPERIMENTS[one.experiment]
         classes = {"cifar10": 10, "cifar100": 100}[one.dataset]
         assert one.dataset == experiment.dataset and one.title == experiment.title
-        assert one.parameters == count_parameters(experiment.build_model(classes))
+        model = experiment.build_model(classes)
+        assert one.parameters == count_parameters(model)
+        images = 50_000 * (1 - experiment.validation_fraction)
+        flops = count_training_flops(model) * images * experiment.recipe.epochs
+        assert one.training_flops == pytest.approx(flops)
 
 
 def test_the_front_is_what_no_other_point_beats() -> None:

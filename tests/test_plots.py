@@ -140,7 +140,7 @@ def test_the_frontier_has_both_costs_and_a_front_for_each_dataset(make_result: M
         ]
         for title, (dataset, parameters, flops, accuracies) in figures.items()
     }
-    figure = plots.plot_frontier(summarize(results))
+    figure = plots.plot_frontier(summarize(results), highlight="B")
     by_parameters, by_flops = figure.axes
     assert by_parameters.get_xscale() == by_flops.get_xscale() == "log"
     fronts = [  # beside the fronts, an axes' lines are the points and the caps of their bars
@@ -149,6 +149,8 @@ def test_the_frontier_has_both_costs_and_a_front_for_each_dataset(make_result: M
     ]
     assert fronts[0] == [[[100, 60.5]], [[500, 30]]]
     assert fronts[1] == [[[1e12, 50], [2e12, 60.5]], [[5e12, 30]]]
+    stars = [line for line in by_flops.lines if line.get_marker() == "*"]
+    assert [line.get_xydata().tolist() for line in stars] == [[[2e12, 60.5]]]
     (legend,) = figure.legends
     assert [text.get_text() for text in legend.get_texts()] == [
         f"{title} ({dataset})" for title, (dataset, *_) in figures.items()
@@ -160,7 +162,7 @@ def test_the_frontier_has_both_costs_and_a_front_for_each_dataset(make_result: M
 def test_pictures_of_the_stand_in_s_figures_say_so(
     make_result: MakeResult, dataset: str, warned: bool
 ) -> None:
-    results = [make_result(dataset=dataset)]
+    results = [make_result(dataset=dataset, training_flops=1e12)]
     curves = plots.plot_learning_curves(results).get_suptitle()
     (axes,) = plots.plot_accuracy_against_parameters(results).axes
     frontier = plots.plot_frontier(summarize({"mine": results})).get_suptitle()

@@ -18,9 +18,12 @@ import pytest
 import torch
 from torch import nn
 
+from cifar_lab.augment import RandomCrop, RandomHorizontalFlip
+from cifar_lab.checkpoint import is_of_recipe
 from cifar_lab.data import ImageSet, Role, load, split
 from cifar_lab.evaluation import test_accuracy
 from cifar_lab.experiments import EXPERIMENTS
+from cifar_lab.models.whitened import Stage, WhitenedResNet
 from cifar_lab.recipe import Recipe
 from cifar_lab.training import fit
 
@@ -93,6 +96,51 @@ def test_a_resumed_run_ends_with_the_same_weights_and_history(
     assert [replace(record, seconds=0) for record in later] == [
         replace(record, seconds=0) for record in history
     ]
+
+
+@pytest.mark.parametrize("ema_decay", [None, 0.9])
+def test_muon_and_whitening_resume_to_the_bit(
+    train: ImageSet, tmp_path: Path, ema_decay: float | None
+) -> None:
+    recipe = Recipe(
+        epochs=3,
+        batch_size=16,
+        optimizer="muon",
+        learning_rate=0.08,
+        other_learning_rate=0.1,
+        momentum=0.85,
+        schedule="one-cycle",
+        ema_decay=ema_decay,
+        augment=(RandomHorizontalFlip(),),
+    )
+
+    def network(seed: int) -> nn.Module:
+        torch.manual_seed(seed)
+        return WhitenedResNet([Stage(4, pooled_passes=1)])
+
+    whole, history = train_on(train, recipe, model=network(0))
+    path = tmp_path / "run.pt"
+    with pytest.raises(StopError):
+        train_on(train, recipe, model=network(0), checkpoint=path, on_epoch=stop_after(2))
+    resumed, later = train_on(train, recipe, model=network(9), checkpoint=path, resume=True)
+    assert digest(resumed) == digest(whole)
+    assert [record.train_loss for record in later] == [record.train_loss for record in history]
+
+
+def test_a_checkpoint_of_before_a_setting_was_there_goes_on(
+    train: ImageSet, tmp_path: Path
+) -> None:
+    recipe = replace(RECIPE, augment=(RandomCrop(2),))
+    whole, _ = train_on(train, recipe)
+    path = tmp_path / "run.pt"
+    with pytest.raises(StopError):
+        train_on(train, recipe, checkpoint=path, on_epoch=stop_after(2))
+    content = torch.load(path, weights_only=True)
+    del content["recipe"]["other_learning_rate"], content["recipe"]["augment"][0]["padding_mode"]
+    torch.save(content, path)
+    assert is_of_recipe(path, recipe)
+    resumed, _ = train_on(train, recipe, checkpoint=path, resume=True, model=small_model(9))
+    assert digest(resumed) == digest(whole)
 
 
 def test_a_finished_run_is_not_trained_again(train: ImageSet, tmp_path: Path) -> None:

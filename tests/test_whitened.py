@@ -7,7 +7,12 @@ from torch.nn import functional
 
 from cifar_lab.experiments import EXPERIMENTS
 from cifar_lab.models import SharedStage, WhitenedResNet, build_model
-from cifar_lab.models.size import count_macs, count_parameters, count_training_flops
+from cifar_lab.models.size import (
+    architecture_digest,
+    count_macs,
+    count_parameters,
+    count_training_flops,
+)
 from cifar_lab.models.whitened import Stage, conv3x3, separable_conv3x3
 
 
@@ -59,6 +64,16 @@ def test_the_cost_is_a_hand_count() -> None:
     assert count_macs(model) == whitening + enter + passes + 8 * 10
     weights = 24 * 12 + 24 + 24 * 8 * 9 + 8 * 8 * 9 + 8 * 10
     assert count_parameters(model) == weights + 4 * 2 * 8
+
+
+def test_networks_that_differ_in_more_than_their_layers_have_digests_of_their_own() -> None:
+    stages = (Stage(8, passes=2, pooled_passes=1), Stage(8, passes=3))
+    digests = {
+        architecture_digest(WhitenedResNet([stage], logit_scale=scale))
+        for stage in stages
+        for scale in (0.2, 1.0)
+    }
+    assert len(digests) == 4
 
 
 def test_small_logits_are_large_ones_scaled() -> None:

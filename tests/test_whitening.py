@@ -2,12 +2,16 @@ from __future__ import annotations
 
 import copy
 
+import pytest
 import torch
 from torch import Tensor, nn
 
+from cifar_lab import guard
 from cifar_lab.data import Data, ImageSet, to_unit_interval
+from cifar_lab.errors import LeakedTestImagesError
 from cifar_lab.models import Normalize
 from cifar_lab.models.whitening import EPSILON, Whitening
+from cifar_lab.preflight import compute_whitening
 from cifar_lab.recipe import Recipe
 from cifar_lab.training import fit
 
@@ -75,7 +79,36 @@ def test_training_computes_it_from_the_normalised_training_images(train: ImageSe
     layer = model[1]
     torch.testing.assert_close(layer.conv.weight, by_hand.conv.weight)
     assert layer.computed
-    assert model.training, "the model is left in the mode it was trained in"
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_computing_it_leaves_the_model_s_mode(train: ImageSet, training: bool) -> None:
+    model = whitened_network().train(training)
+    compute_whitening(model, train)
+    assert model[1].computed and model.training is training
+
+
+def test_a_model_that_does_not_fit_is_named_and_can_be_mended(train: ImageSet) -> None:
+    model = whitened_network()
+    right, model[-1] = model[-1], nn.Linear(7, 10)
+    with pytest.raises(ValueError, match="can't take images of shape"):
+        compute_whitening(model, train)
+    model[-1] = right
+    compute_whitening(model, train)
+    before = model[1].conv.weight.clone()
+    model(torch.rand(2, 3, 32, 32))
+    assert torch.equal(model[1].conv.weight, before), "later images don't change the filters"
+
+
+def test_test_images_in_a_loader_are_refused_before_they_are_looked_at(
+    train: ImageSet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    known = guard.fingerprints(train.images)
+    monkeypatch.setattr(guard, "official_test_fingerprints", lambda: known)
+    model = whitened_network()
+    with pytest.raises(LeakedTestImagesError):
+        compute_whitening(model, [(to_unit_interval(train.images), train.labels)])
+    assert not model[1].computed
 
 
 def test_of_a_loader_the_first_batch_is_taken(train: ImageSet) -> None:

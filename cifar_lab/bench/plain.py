@@ -160,10 +160,11 @@ class PlainWay:
 
     def __init__(self, experiment: Experiment, recipe: Recipe, device: torch.device) -> None:
         changes = recipe.schedule != "constant" or recipe.warmup_epochs > 0
-        if recipe.mix or (changes and recipe.schedule_per == "step"):
+        two_rates = recipe.other_learning_rate is not None
+        if recipe.mix or two_rates or (changes and recipe.schedule_per == "step"):
             raise ValueError(
-                f"{experiment.name} mixes images or changes the learning rate at each step; the "
-                "plain way does neither, so the benchmark can't compare them."
+                f"{experiment.name} mixes images, has two learning rates or changes them at each "
+                "step; the plain way does none of it, so the benchmark can't compare them."
             )
         self.experiment, self.recipe, self.device = experiment, recipe, device
         self.loss_fn = nn.CrossEntropyLoss(label_smoothing=recipe.label_smoothing)

@@ -68,7 +68,10 @@ def count_training_flops(
 
     PyTorch's `FlopCounterMode` counts convolutions and matrix products; a multiplication and an
     addition are two. Three times the forward pass, but for what needs no gradient: the images, and
-    frozen weights.
+    frozen weights. What the optimizer computes is not in it.
+
+    Raises:
+        ValueError: the model can't take images of that shape, or has nothing to train.
     """
     model = copy.deepcopy(model).train()
     device = next(model.parameters()).device
@@ -76,8 +79,14 @@ def count_training_flops(
     backward = {torch.ops.aten.convolution_backward: _convolution_backward_flops}
     counter = FlopCounterMode(display=False, custom_mapping=backward)
     with torch.random.fork_rng(), counter:  # dropout draws
-        logits = model(images)
-        functional.cross_entropy(logits, torch.zeros_like(logits)).backward()
+        try:
+            logits = model(images)
+            functional.cross_entropy(logits, torch.zeros_like(logits)).backward()
+        except RuntimeError as error:
+            raise ValueError(
+                f"{type(model).__name__} can't be trained on images of shape "
+                f"{tuple(images.shape)}: {error}"
+            ) from error
     return counter.get_total_flops() / len(images)
 
 

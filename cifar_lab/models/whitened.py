@@ -54,6 +54,10 @@ class SharedStage(nn.Module):
         self.passes_before_pooling = stage.passes
         self.activation = nn.GELU()
 
+    def extra_repr(self) -> str:
+        """What the layers don't show."""
+        return f"passes_before_pooling={self.passes_before_pooling}"
+
     def forward(self, x: Tensor) -> Tensor:
         """Features (N, in_channels, H, W) -> (N, channels, H / 2, W / 2), or smaller."""
         x = self.activation(self.enter_norm(functional.max_pool2d(self.enter(x), 2)))
@@ -114,6 +118,10 @@ class WhitenedResNet(nn.Module):
         self.head = nn.Linear(channels, num_classes, bias=False)
         self.logit_scale = logit_scale
 
+    def extra_repr(self) -> str:
+        """What the layers don't show."""
+        return f"logit_scale={self.logit_scale}"
+
     def forward(self, images: Tensor) -> Tensor:
         """Images (N, 3, 32, 32) in [0, 1] -> logits (N, num_classes)."""
         features = self.features(self.whitening(self.normalize(images)))
@@ -127,7 +135,7 @@ def frontier_wide(num_classes: int = 10) -> WhitenedResNet:
 
 
 def frontier_tiny(num_classes: int = 10) -> WhitenedResNet:
-    """As few parameters as can still learn as much as the small bottleneck ResNet: 3,312."""
+    """For the small bottleneck ResNet's accuracy, from a tenth of its parameters: 3,312."""
     stages = [Stage(32, convs=1, passes=3, pooled_passes=2, separable=True)]
     return WhitenedResNet(stages, num_classes=num_classes)
 

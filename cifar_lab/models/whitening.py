@@ -12,6 +12,8 @@ EPSILON = 5e-4  # added to each variance, so that faint directions are not blown
 class Whitening(nn.Module):
     """A convolution with fixed filters that makes what it gives uncorrelated and of equal variance.
 
+    That holds for images of about zero mean: put a `Normalize` before it.
+
     Neighbouring pixels are nearly the same, so the differences between them, where edges are, are
     faint beside the brightness. The filters are the principal directions of all small patches of
     the training images, each divided by its standard deviation; each comes with both signs, so that
@@ -43,10 +45,11 @@ class Whitening(nn.Module):
 
     @torch.no_grad()
     def compute_from(self, images: Tensor) -> None:
-        """Set the filters from images (N, C, H, W) as they come into this layer."""
+        """Set the filters from images (N, C, H, W) as they come into this layer, about centred."""
         patches = functional.unfold(images.float(), self.conv.kernel_size)  # N, C x k x k, places
         patches = patches.transpose(1, 2).flatten(0, 1)
-        variances, directions = torch.linalg.eigh(patches.T @ patches / len(patches))
+        moments = (patches.T @ patches / len(patches)).cpu().double()  # not each device has eigh
+        variances, directions = torch.linalg.eigh(moments)
         filters = directions.T / (variances + EPSILON).sqrt().unsqueeze(1)
         filters = filters.flip(0).view(
             -1, *self.conv.weight.shape[1:]
