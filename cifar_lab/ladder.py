@@ -113,9 +113,17 @@ class Step:
         return "helps" if self.gain > 0 else "harms"
 
 
-def steps(rungs: Sequence[Rung], against: Rung | None = None) -> list[Step]:
-    """The step to each rung from the one before it, or from one rung to all the others."""
-    pooled = pooled_spread([*rungs, *([against] if against else [])])
+def steps(
+    rungs: Sequence[Rung], against: Rung | None = None, spread: float | None = None
+) -> list[Step]:
+    """The step to each rung from the one before it, or from one rung to all the others.
+
+    Args:
+        rungs: from the bottom.
+        against: one rung that all are compared with; None for the one before each.
+        spread: standard deviation between seeds; None for the `pooled_spread` of these rungs.
+    """
+    pooled = spread or pooled_spread([*rungs, *([against] if against else [])])
     before = [against] * len(rungs) if against else [None, *rungs[:-1]]
     found = []
     for start, end in zip(before, rungs, strict=True):
@@ -128,19 +136,19 @@ def steps(rungs: Sequence[Rung], against: Rung | None = None) -> list[Step]:
     return found
 
 
-def ladder_table(rungs: Sequence[Rung], against: Rung | None = None) -> str:
+def ladder_table(
+    rungs: Sequence[Rung], against: Rung | None = None, spread: float | None = None
+) -> str:
     """A Markdown table: each rung's size, cost and accuracy, and what the step to it gained.
 
-    Args:
-        rungs: from the bottom.
-        against: one rung that all are compared with; None for the one before each.
+    The arguments are those of `steps`.
 
     Raises:
         ValueError: no rungs.
     """
     if not rungs:
         raise ValueError("There are no rungs to tabulate; climb gives them.")
-    by_title = {step.rung.title: step for step in steps(rungs, against)}
+    by_title = {step.rung.title: step for step in steps(rungs, against, spread)}
     lines = [
         "| | parameters | training, TFLOPs | validation accuracy % | gain | |",
         "|---|---|---|---|---|---|",
@@ -151,18 +159,20 @@ def ladder_table(rungs: Sequence[Rung], against: Rung | None = None) -> str:
             step = by_title[rung.title]
             gain = f"{step.gain:+.2f}" + ("" if step.error is None else f" ± {step.error:.2f}")
             verdict = step.verdict
-        spread = f" ± {rung.spread:.2f}" if len(rung.trials) > 1 else ""
+        between = f" ± {rung.spread:.2f}" if len(rung.trials) > 1 else ""
         lines.append(
             f"| {rung.title} | {rung.parameters:,} | {rung.training_flops / 1e12:.1f} "
-            f"| {rung.accuracy:.2f}{spread} | {gain} | {verdict} |"
+            f"| {rung.accuracy:.2f}{between} | {gain} | {verdict} |"
         )
     return "\n".join(lines)
 
 
-def verdicts(rungs: Sequence[Rung], against: Rung | None = None) -> str:
+def verdicts(
+    rungs: Sequence[Rung], against: Rung | None = None, spread: float | None = None
+) -> str:
     """Which steps helped, which did not, and of which the figures can't tell, in Markdown."""
     groups: dict[str, list[str]] = {"helps": [], "harms": [], "can't tell": []}
-    for step in steps(rungs, against):
+    for step in steps(rungs, against, spread):
         groups[step.verdict].append(f"{step.rung.title} ({step.gain:+.2f})")
     titles = {"helps": "Helped", "harms": "Did harm", "can't tell": "Not told apart from luck"}
     return "\n".join(

@@ -9,7 +9,7 @@ from torch import nn
 from cifar_lab.ablation import Trial, Variant
 from cifar_lab.data import Data, ImageSet, split
 from cifar_lab.errors import LeakedTestImagesError
-from cifar_lab.ladder import Rung, climb, ladder_table, pooled_spread, verdicts
+from cifar_lab.ladder import Rung, climb, ladder_table, pooled_spread, steps, verdicts
 from cifar_lab.recipe import Recipe
 from cifar_lab.state import EpochRecord
 
@@ -84,6 +84,11 @@ def test_a_table_has_each_step_s_gain_error_and_verdict() -> None:
 def test_one_seed_can_not_tell() -> None:
     lines = ladder_table([rung("a", 50.0), rung("b", 60.0)]).splitlines()
     assert lines[3] == "| b | 1,234 | 5.6 | 60.00 | +10.00 | can't tell |"
+
+
+def test_a_spread_that_is_known_makes_single_seeds_tell() -> None:
+    (step,) = steps([rung("b", 53.0)], against=rung("a", 50.0, 50.0), spread=1.0)
+    assert step.error == pytest.approx((1 + 1 / 2) ** 0.5) and step.verdict == "helps"
 
 
 def test_the_verdicts_are_told_in_words() -> None:
