@@ -206,13 +206,21 @@ def test_both_variants_of_the_stand_in_differ_in_the_test_images_alone(
     assert (first["test_labels"] != second["test_labels"]).all()
 
 
-def test_the_given_words_are_all_of_the_template_s_and_of_notebook_02_s() -> None:
-    notebook = Path(__file__).parents[1] / "notebooks/02_cifar100_under_a_million_parameters.ipynb"
-    cells = json.loads(notebook.read_text())["cells"]
+@pytest.mark.parametrize(
+    ("notebook", "copy"),
+    [
+        ("02_cifar100_under_a_million_parameters.ipynb", "notebook_b.md"),
+        ("03_the_frontier_three_epochs_few_parameters.ipynb", "notebook_frontier.md"),
+    ],
+)
+def test_the_given_words_are_all_of_the_template_s_and_the_notebooks(
+    notebook: str, copy: str
+) -> None:
+    cells = json.loads((Path(__file__).parents[1] / "notebooks" / notebook).read_text())["cells"]
     text = "\n\n".join("".join(c["source"]) for c in cells if c["cell_type"] == "markdown")
-    assert (HERE / "notebook_b.md").read_text() == text + "\n", (
-        "Notebook 02's text has changed: write it to cifar_lab/grading/notebook_b.md, or a "
-        "student could hand it in as own words."
+    assert (HERE / copy).read_text() == text + "\n", (
+        f"The text of notebook {notebook[:2]} has changed: write it to cifar_lab/grading/{copy}, "
+        "or a student could hand it in as own words."
     )
     assert "Write in your own words" in given_words()
     assert text in given_words()

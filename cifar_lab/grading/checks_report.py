@@ -20,7 +20,9 @@ from cifar_lab.grading.verdicts import NotMadeError, SubmissionError
 from cifar_lab.models.size import MLP_PARAMETERS
 
 HERE = Path(__file__).parent
-GIVEN = (HERE / "template_b.md", HERE / "notebook_b.md")  # whose words are not the student's
+GIVEN = tuple(  # whose words are not the student's
+    HERE / name for name in ("template_b.md", "notebook_b.md", "notebook_frontier.md")
+)
 TOPICS = {
     "model architecture": r"architectur",
     "hyperparameters": r"hyper[\s-]?param",
