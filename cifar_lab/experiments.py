@@ -118,7 +118,7 @@ FRONTIER_TINY_RECIPE = replace(
 )
 # Longer, so it sees each image often enough for shifts to matter.
 FRONTIER_94_RECIPE = replace(
-    FRONTIER_WIDE_RECIPE.with_epochs(10),
+    FRONTIER_WIDE_RECIPE.with_epochs(8),
     augment=(RandomCrop(padding=2, padding_mode="reflect"), RandomHorizontalFlip()),
 )
 
