@@ -37,6 +37,7 @@ from cifar_lab.loading import (
     device_of,
 )
 from cifar_lab.models.size import architecture_digest
+from cifar_lab.norms import reestimate_norms
 from cifar_lab.preflight import compute_whitening, count_steps, estimate, measure_step
 from cifar_lab.recipe import Recipe, build_optimizer, resolve_precision
 from cifar_lab.reproducibility import as_device, check_seed, derive_seed
@@ -171,6 +172,12 @@ def fit(
             "The recipe's augment and mix work on an ImageSet; a loader brings batches of its own. "
             "Give the ImageSet, or augment in the loader and leave them out of the recipe."
         )
+    if recipe.reestimate_norms and not isinstance(train, ImageSet):
+        raise ValueError(
+            "The recipe's reestimate_norms needs an ImageSet, whose images come without "
+            "augmentation; a loader's come as it gives them. Give the ImageSet, or leave "
+            "reestimate_norms out of the recipe."
+        )
     if validation is not None:
         refuse_test_images(validation, "validation")
     elif recipe.keep_best or recipe.patience is not None:
@@ -190,6 +197,7 @@ def fit(
         seed=seed,
         transform=Compose(recipe.augment) if recipe.augment else None,
         mix=recipe.mix,
+        mixed_epochs=recipe.epochs - recipe.unmixed_epochs,
         channels_last=recipe.channels_last,
     )
     compute_whitening(model, train if isinstance(train, ImageSet) else loader)
@@ -264,4 +272,7 @@ def fit(
         if on_epoch is not None:
             on_epoch(record)
     state.leave_final_weights()
+    if recipe.reestimate_norms:
+        assert isinstance(train, ImageSet)
+        reestimate_norms(model, train, seed=seed)
     return state.history

@@ -157,6 +157,17 @@ def test_a_convolution_with_its_norm_folded_in_equals_the_two_layers() -> None:
     torch.testing.assert_close(folded.eval()(images), layers.eval()(images))
 
 
+def test_a_folded_norm_without_momentum_keeps_the_mean_over_batches() -> None:
+    torch.manual_seed(0)
+    folded = PointwiseConvNorm(3, 12).double()
+    folded.norm.momentum = None
+    layers = nn.Sequential(*copy.deepcopy([folded.conv, folded.norm]))
+    for _ in range(3):
+        images = torch.randn(4, 3, 5, 6, dtype=torch.double)
+        folded(images), layers(images)
+    torch.testing.assert_close(*(list(m.state_dict().values()) for m in (folded, layers)))
+
+
 def test_a_folded_norm_keeps_its_digits_in_mixed_precision() -> None:
     torch.manual_seed(0)
     folded = PointwiseConvNorm(3, 12)
