@@ -11,8 +11,8 @@ from cifar_lab.models.size import MAX_PARAMETERS, count_parameters, count_traini
 T4_HOUR_FLOPS = 3e16
 """What a T4 does in an hour of training in mixed precision: an estimate, not measured.
 
-It is 8.3e12 operations a second, about an eighth of the 6.5e13 that NVIDIA states for its fp16 matrix
-units: small convolutions, batch norms and augmentation keep them waiting.
+It is 8.3e12 operations a second, about an eighth of the 6.5e13 that NVIDIA states for its fp16
+matrix units: small convolutions, batch norms and augmentation keep them waiting.
 """
 
 

@@ -38,7 +38,13 @@ from cifar_lab.loading import (
 )
 from cifar_lab.models.size import architecture_digest
 from cifar_lab.norms import reestimate_norms
-from cifar_lab.preflight import compute_whitening, count_steps, estimate, measure_step
+from cifar_lab.preflight import (
+    compute_whitening,
+    count_steps,
+    estimate,
+    measure_step,
+    refuse_what_needs_images,
+)
 from cifar_lab.recipe import Recipe, build_optimizer, resolve_precision
 from cifar_lab.reproducibility import as_device, check_seed, derive_seed
 from cifar_lab.schedule import learning_rate_at
@@ -167,17 +173,8 @@ def fit(
     """
     # A loader's images are looked at as they come, in the first epoch from here.
     refuse_test_images(train, "training", look_through_loaders=False)
-    if (recipe.augment or recipe.mix) and not isinstance(train, ImageSet):
-        raise ValueError(
-            "The recipe's augment and mix work on an ImageSet; a loader brings batches of its own. "
-            "Give the ImageSet, or augment in the loader and leave them out of the recipe."
-        )
-    if recipe.reestimate_norms and not isinstance(train, ImageSet):
-        raise ValueError(
-            "The recipe's reestimate_norms needs an ImageSet, whose images come without "
-            "augmentation; a loader's come as it gives them. Give the ImageSet, or leave "
-            "reestimate_norms out of the recipe."
-        )
+    if not isinstance(train, ImageSet):
+        refuse_what_needs_images(recipe)
     if validation is not None:
         refuse_test_images(validation, "validation")
     elif recipe.keep_best or recipe.patience is not None:
