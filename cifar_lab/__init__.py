@@ -9,6 +9,7 @@ The modules, in the order in which data flows through them: `data`, `models`, `e
 `training`, `experiments`, `runs`, `reporting`.
 """
 
+from cifar_lab.budget import check_budget
 from cifar_lab.checkpoint import load_weights, save_weights
 from cifar_lab.data import (
     CIFAR10_MEAN,
@@ -54,6 +55,7 @@ from cifar_lab.models import (
     TinyNet,
     WhitenedResNet,
     Whitening,
+    WideResNet,
     build_model,
     resnet_small,
     resnet_wide,
@@ -103,10 +105,12 @@ __all__ = [
     "TrainingDivergedError",
     "WhitenedResNet",
     "Whitening",
+    "WideResNet",
     "accuracy_under_shift",
     "best_device",
     "build_model",
     "build_optimizer",
+    "check_budget",
     "check_submission",
     "confusion_matrix",
     "count_macs",

@@ -30,7 +30,8 @@ EVERYTHING = "everything"
 """The title of the variant that nothing is left out of."""
 
 # Settings that a recipe can do without: the field, its value when off, what it is called, and the
-# heading of the discussion under which it belongs.
+# heading of the discussion under which it belongs. Variants are compared by their last epoch, so
+# `reestimate_norms`, which comes after it, is none of them.
 INGREDIENTS: tuple[tuple[str, object, str, str], ...] = (
     ("schedule", "constant", "learning-rate schedule", "hyperparameters"),
     ("warmup_epochs", 0, "warm-up", "hyperparameters"),
@@ -40,7 +41,13 @@ INGREDIENTS: tuple[tuple[str, object, str, str], ...] = (
     ("label_smoothing", 0.0, "label smoothing", "regularisation"),
     ("ema_decay", None, "moving average of weights", "optimizer"),
     ("mix", None, "mixing of images", "regularisation"),
+    ("unmixed_epochs", 0, "unmixed last epochs", "regularisation"),
 )
+# Settings that make no sense without another, and go with it.
+GOES_WITH: dict[str, dict[str, object]] = {
+    "momentum": {"nesterov": False},
+    "mix": {"unmixed_epochs": 0},
+}
 
 
 @dataclass(frozen=True)
@@ -111,7 +118,7 @@ def leave_one_out(experiment: Experiment, num_classes: int) -> list[Variant]:
         variants.append(Variant(f"no {name}", build, without, "regularisation"))
     for field, off, name, heading in INGREDIENTS:
         if getattr(recipe, field) != off:
-            changes = {field: off} | ({"nesterov": False} if field == "momentum" else {})
+            changes = {field: off} | GOES_WITH.get(field, {})
             without = replace(recipe, **changes)  # type: ignore[arg-type]
             variants.append(Variant(f"no {name}", build, without, heading))
     return variants

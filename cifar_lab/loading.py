@@ -34,6 +34,7 @@ class Batches:
         seed: the run's seed.
         transform: a random change of a whole batch of images, drawn per image.
         mix: CutMix or MixUp; the labels then come out soft, float32, N x classes.
+        mixed_epochs: how many epochs, from the first on, are mixed; None for all.
         channels_last: the images' layout in memory; otherwise contiguous.
         device: where the images are kept and the batches come out; None for the best there is.
 
@@ -50,6 +51,7 @@ class Batches:
         seed: int = 0,
         transform: Transform | None = None,
         mix: CutMix | MixUp | None = None,
+        mixed_epochs: int | None = None,
         channels_last: bool = True,
         device: torch.device | str | None = None,
     ) -> None:
@@ -65,6 +67,7 @@ class Batches:
         self.seed = seed
         self.transform = transform
         self.mix = mix
+        self.mixed_epochs = math.inf if mixed_epochs is None else mixed_epochs
         self.memory_format = torch.channels_last if channels_last else torch.contiguous_format
         self.epoch = 0
 
@@ -79,7 +82,7 @@ class Batches:
             labels = self.dataset.labels[indices]
             if self.transform is not None:
                 images = self.transform(images, draws)
-            if self.mix is not None:
+            if self.mix is not None and epoch < self.mixed_epochs:
                 images, labels = self.mix(images, labels, draws)
             yield images.contiguous(memory_format=self.memory_format), labels
 

@@ -22,6 +22,21 @@ from cifar_lab.recipe import Recipe
 WHITENED_IMAGES = 2000  # from which whitening is computed: two million patches
 
 
+def refuse_what_needs_images(recipe: Recipe) -> None:
+    """Raise a ValueError where the recipe asks for what a loader of one's own can't be given."""
+    if recipe.augment or recipe.mix:
+        raise ValueError(
+            "The recipe's augment and mix work on an ImageSet; a loader brings batches of its own. "
+            "Give the ImageSet, or augment in the loader and leave them out of the recipe."
+        )
+    if recipe.reestimate_norms:
+        raise ValueError(
+            "The recipe's reestimate_norms needs an ImageSet, whose images can be had without "
+            "augmentation; a loader's come as it gives them. Give the ImageSet, or leave "
+            "reestimate_norms out of the recipe."
+        )
+
+
 def count_steps(loader: Loader, recipe: Recipe) -> float:
     """Batches in an epoch; infinite, so that an epoch's share is 0, where the loader can't tell."""
     try:

@@ -64,6 +64,10 @@ class Recipe:
         other_learning_rate: `learning_rate` for all that is not a convolution's weights: biases,
             norms, linear layers. None for the same. Muon needs it: its orthogonal steps are for
             the convolutions, the others get SGD's.
+        unmixed_epochs: the last of `epochs`, in which `mix` is off, so that training ends on images
+            like those it is tested on.
+        reestimate_norms: at the end, compute batch norm's running statistics anew from the training
+            images without augmentation, with the final weights. The epochs' records are of before.
 
     Raises:
         ValueError: a field has a value that can't be trained with.
@@ -89,11 +93,14 @@ class Recipe:
     precision: str = "fp32"
     channels_last: bool = False
     other_learning_rate: float | None = None
+    unmixed_epochs: int = 0
+    reestimate_norms: bool = False
 
     def __post_init__(self) -> None:
         for name in ("epochs", "batch_size"):
             _check_whole(name, getattr(self, name), at_least=1)
-        _check_whole("warmup_epochs", self.warmup_epochs, at_least=0)
+        for name in ("warmup_epochs", "unmixed_epochs"):
+            _check_whole(name, getattr(self, name), at_least=0)
         if self.patience is not None:
             _check_whole("patience", self.patience, at_least=1)
         for kind, name, known in (
@@ -137,13 +144,24 @@ class Recipe:
             raise ValueError(f"'muon' has no weight decay; weight_decay is {self.weight_decay!r}.")
         if not isinstance(self.augment, tuple | list):
             raise ValueError(f"augment is {self.augment!r}; expected a tuple of transforms.")
-        if not isinstance(self.channels_last, bool):
-            raise ValueError(f"channels_last is {self.channels_last!r}; expected True or False.")
+        for name in ("channels_last", "reestimate_norms"):
+            if not isinstance(getattr(self, name), bool):
+                raise ValueError(f"{name} is {getattr(self, name)!r}; expected True or False.")
         object.__setattr__(self, "augment", tuple(self.augment))
         Compose(self.augment)  # refuses CutMix and MixUp
         self.to_dict()  # refuses what a checkpoint can't hold
         if self.mix is not None and not isinstance(self.mix, CutMix | MixUp):
             raise ValueError(f"mix is {self.mix!r}; expected CutMix(...), MixUp(...) or None.")
+        if self.unmixed_epochs > self.epochs:
+            raise ValueError(
+                f"unmixed_epochs is {self.unmixed_epochs}, epochs is {self.epochs}; expected no "
+                "more epochs without mixing than epochs."
+            )
+        if self.unmixed_epochs and self.mix is None:
+            raise ValueError(
+                f"unmixed_epochs is {self.unmixed_epochs}, but nothing is mixed before them; give "
+                "mix=CutMix(...) or MixUp(...), or leave unmixed_epochs at 0."
+            )
         if self.nesterov and not self.momentum:
             raise ValueError("nesterov needs a momentum above 0, such as 0.9.")
         if self.warmup_epochs >= self.epochs:
@@ -155,7 +173,7 @@ class Recipe:
             raise ValueError("a one-cycle schedule has its own rise; expected warmup_epochs=0.")
 
     def with_epochs(self, epochs: int) -> Recipe:
-        """The same recipe over another number of epochs, its warm-up in proportion.
+        """The same recipe over other epochs, its warm-up and its unmixed epochs in proportion.
 
         A warm-up of several epochs keeps at least two where there is room: one alone, per epoch,
         would begin at the full learning rate.
@@ -166,7 +184,10 @@ class Recipe:
         _check_whole("epochs", epochs, at_least=1)
         share = round(self.warmup_epochs * epochs / self.epochs)
         warmup = min(epochs - 1, max(share, min(2, self.warmup_epochs)))
-        return dataclasses.replace(self, epochs=epochs, warmup_epochs=warmup)
+        unmixed = round(self.unmixed_epochs * epochs / self.epochs)
+        return dataclasses.replace(
+            self, epochs=epochs, warmup_epochs=warmup, unmixed_epochs=unmixed
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """The recipe as data that JSON can hold; `from_dict` builds an equal one."""

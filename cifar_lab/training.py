@@ -37,7 +37,14 @@ from cifar_lab.loading import (
     device_of,
 )
 from cifar_lab.models.size import architecture_digest
-from cifar_lab.preflight import compute_whitening, count_steps, estimate, measure_step
+from cifar_lab.norms import reestimate_norms
+from cifar_lab.preflight import (
+    compute_whitening,
+    count_steps,
+    estimate,
+    measure_step,
+    refuse_what_needs_images,
+)
 from cifar_lab.recipe import Recipe, build_optimizer, resolve_precision
 from cifar_lab.reproducibility import as_device, check_seed, derive_seed
 from cifar_lab.schedule import learning_rate_at
@@ -166,11 +173,8 @@ def fit(
     """
     # A loader's images are looked at as they come, in the first epoch from here.
     refuse_test_images(train, "training", look_through_loaders=False)
-    if (recipe.augment or recipe.mix) and not isinstance(train, ImageSet):
-        raise ValueError(
-            "The recipe's augment and mix work on an ImageSet; a loader brings batches of its own. "
-            "Give the ImageSet, or augment in the loader and leave them out of the recipe."
-        )
+    if not isinstance(train, ImageSet):
+        refuse_what_needs_images(recipe)
     if validation is not None:
         refuse_test_images(validation, "validation")
     elif recipe.keep_best or recipe.patience is not None:
@@ -190,6 +194,7 @@ def fit(
         seed=seed,
         transform=Compose(recipe.augment) if recipe.augment else None,
         mix=recipe.mix,
+        mixed_epochs=recipe.epochs - recipe.unmixed_epochs,
         channels_last=recipe.channels_last,
     )
     compute_whitening(model, train if isinstance(train, ImageSet) else loader)
@@ -264,4 +269,7 @@ def fit(
         if on_epoch is not None:
             on_epoch(record)
     state.leave_final_weights()
+    if recipe.reestimate_norms:
+        assert isinstance(train, ImageSet)
+        reestimate_norms(model, train, seed=seed)
     return state.history

@@ -15,7 +15,7 @@ from cifar_lab.ablation import (
     leave_one_out,
     try_variants,
 )
-from cifar_lab.augment import RandomErasing, RandomHorizontalFlip
+from cifar_lab.augment import MixUp, RandomErasing, RandomHorizontalFlip
 from cifar_lab.data import Data, ImageSet, split
 from cifar_lab.errors import LeakedTestImagesError
 from cifar_lab.experiments import EXPERIMENTS, Experiment
@@ -46,6 +46,8 @@ def test_each_ingredient_of_the_recipe_is_left_out_once() -> None:
         label_smoothing=0.1,
         ema_decay=0.9,
         augment=(RandomHorizontalFlip(), RandomErasing()),
+        mix=MixUp(num_classes=10),
+        unmixed_epochs=1,
     )
     everything, *others = leave_one_out(Experiment("mine", "cifar10", tiny, recipe, "Mine"), 10)
     assert everything.title == EVERYTHING and everything.recipe == recipe
@@ -63,6 +65,8 @@ def test_each_ingredient_of_the_recipe_is_left_out_once() -> None:
         "no momentum": {"momentum": 0.0, "nesterov": False},
         "no label smoothing": {"label_smoothing": 0.0},
         "no moving average of weights": {"ema_decay": None},
+        "no mixing of images": {"mix": None, "unmixed_epochs": 0},
+        "no unmixed last epochs": {"unmixed_epochs": 0},
     }
     headings = {variant.title: variant.heading for variant in others}
     assert headings["no random erasing"] == headings["no label smoothing"] == "regularisation"

@@ -3,6 +3,7 @@ from __future__ import annotations
 import time
 from pathlib import Path
 from statistics import median
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from torchvision.transforms import ToTensor
 
 from cifar_lab import data as data_module
 from cifar_lab import synthetic
+from cifar_lab.augment import CutMix
 from cifar_lab.data import Data, ImageSet, Role, load, load_or_stand_in, split
 from cifar_lab.errors import CorruptedDataError, DatasetUnavailableError
 from cifar_lab.loading import Batches
@@ -223,6 +225,18 @@ def test_a_transform_draws_anew_each_epoch_and_the_same_again(numbered: ImageSet
     plain = torch.cat([images for images, _ in Batches(numbered, 50, device="cpu")])
     added = (first - plain)[:, 0, 0, 0]
     assert len(set(added.tolist())) > 95  # per image, and not again in the next batch
+
+
+@pytest.mark.parametrize(("mixed_epochs", "mixed"), [(None, 4), (0, 0), (3, 3), (9, 4)])
+def test_the_first_epochs_are_mixed_wherever_one_begins(
+    train: ImageSet, mixed_epochs: int | None, mixed: int
+) -> None:
+    options: dict[str, Any] = {"mix": CutMix(num_classes=10), "mixed_epochs": mixed_epochs}
+    batches = Batches(train, 25, seed=1, device="cpu", **options)
+    soft = [[labels.is_floating_point() for _, labels in batches] for _ in range(4)]
+    assert soft == [[epoch < mixed] * 2 for epoch in range(4)]
+    batches.epoch = 3
+    assert next(iter(batches))[1].is_floating_point() is (mixed == 4)
 
 
 def test_a_dataloader_gives_the_same_batches(train: ImageSet) -> None:

@@ -1,8 +1,16 @@
 from __future__ import annotations
 
-import pytest
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
 
+import pytest
+from conftest import synthetic_set
+
+from cifar_lab.data import Data, Role
 from cifar_lab.experiments import EXPERIMENTS, GROUPS, find_experiments
+from cifar_lab.models import WideResNet
+from cifar_lab.runs import run
 
 # What the course reports after three epochs, in percent.
 REPORTED = {
@@ -56,6 +64,45 @@ def test_assignment_b_s_recipe_is_the_course_s() -> None:
 def test_assignment_b_keeps_the_test_set_out_of_training(name: str) -> None:
     """With validation images the test set is not even watched."""
     assert EXPERIMENTS[name].validation_fraction == 0.1
+
+
+def test_cifar100_s_frontier_is_in_no_group() -> None:
+    """It takes an hour of a GPU, and the course's groups are what the course states."""
+    assert not any("cifar100-frontier" in members for members in GROUPS.values())
+    assert find_experiments(["cifar100-frontier"]) == ["cifar100-frontier"]
+    assert GROUPS["assignment-b"] == ("cifar100-tinynet", "cifar100-smallcifarnet")
+    assert len(GROUPS["frontier"]) == 3
+
+
+def test_cifar100_s_frontier_trains_on_all_images_and_ends_on_plain_ones() -> None:
+    experiment = EXPERIMENTS["cifar100-frontier"]
+    recipe = experiment.recipe
+    assert not experiment.watch_test and experiment.validation_fraction == 0
+    assert not recipe.keep_best and recipe.patience is None
+    assert recipe.unmixed_epochs == recipe.epochs / 10
+    assert recipe.reestimate_norms and recipe.mix is not None
+
+
+def test_cifar100_s_frontier_trains_measures_and_saves(tmp_path: Path) -> None:
+    """Its recipe over two epochs, with a smaller network on 64 drawn images."""
+    sets = []
+    for role, count in ((Role.TRAIN, 64), (Role.TEST, 16)):
+        drawn = synthetic_set(role, count, seed=0)
+        sets.append(replace(drawn, class_names=tuple(str(label) for label in range(100))))
+    whole = EXPERIMENTS["cifar100-frontier"]
+    recipe = replace(whole.recipe.with_epochs(2), batch_size=16, unmixed_epochs=1)
+    assert recipe.warmup_epochs == 1
+    experiment = replace(whole, model=partial(WideResNet, 8, [(8, 2), (16, 1)]), recipe=recipe)
+    data = Data("synthetic", *sets)
+    result = run(experiment, data=data, out=tmp_path, device="cpu", progress=False)
+    assert [record.epoch for record in result.history] == [1, 2]
+    assert all(0 < record.train_loss < 20 for record in result.history)
+    assert all(record.test_accuracy is None for record in result.history)
+    assert result.test_uses == 1
+    assert all(value.isfinite().all() for value in result.model.state_dict().values())
+    again = run(experiment, data=data, out=tmp_path, device="cpu", resume=True, progress=False)
+    assert again.test_accuracy == result.test_accuracy
+    assert again.recipe == result.recipe == recipe
 
 
 @pytest.mark.parametrize("name", EXPERIMENTS)

@@ -30,13 +30,19 @@ STATED = {
     "tinynet": (100, 556_708, 128),
     "smallcifarnet": (100, 765_055, 512),
 }
-FRONTIER = {"frontier-wide": 119_544, "frontier-tiny": 3_312, "frontier-94": 902_072}
+# Name: the parameters, with the classes that the network is for.
+FRONTIER = {
+    "frontier-wide": 119_544,
+    "frontier-tiny": 3_312,
+    "frontier-94": 902_072,
+    "frontier-100": 901_872,
+}
 
 
 def test_every_registered_model_has_a_stated_size() -> None:
     assert set(MODELS) == set(STATED) | set(FRONTIER)
     for name, parameters in FRONTIER.items():
-        assert count_parameters(build_model(name)) == parameters
+        assert count_parameters(MODELS[name]()) == parameters
 
 
 @pytest.mark.parametrize("name", STATED)
@@ -149,6 +155,17 @@ def test_a_convolution_with_its_norm_folded_in_equals_the_two_layers() -> None:
         torch.testing.assert_close(*gradients, rtol=1e-5, atol=1e-7)
         torch.testing.assert_close(*(list(m.state_dict().values()) for m in (folded, layers)))
     torch.testing.assert_close(folded.eval()(images), layers.eval()(images))
+
+
+def test_a_folded_norm_without_momentum_keeps_the_mean_over_batches() -> None:
+    torch.manual_seed(0)
+    folded = PointwiseConvNorm(3, 12).double()
+    folded.norm.momentum = None
+    layers = nn.Sequential(*copy.deepcopy([folded.conv, folded.norm]))
+    for _ in range(3):
+        images = torch.randn(4, 3, 5, 6, dtype=torch.double)
+        folded(images), layers(images)
+    torch.testing.assert_close(*(list(m.state_dict().values()) for m in (folded, layers)))
 
 
 def test_a_folded_norm_keeps_its_digits_in_mixed_precision() -> None:

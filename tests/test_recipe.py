@@ -39,6 +39,11 @@ SGD = Recipe(epochs=1, batch_size=8, optimizer="sgd", learning_rate=0.1)
         ("precision", "fp8"),
         ("channels_last", "yes"),
         ("channels_last", 1),
+        ("unmixed_epochs", -1),
+        ("unmixed_epochs", 0.5),
+        ("unmixed_epochs", True),
+        ("reestimate_norms", "yes"),
+        ("reestimate_norms", 1),
     ],
 )
 def test_a_value_that_can_not_be_trained_with_is_named(field: str, value: Any) -> None:
@@ -196,6 +201,8 @@ RICH = Recipe(
     patience=3,
     augment=(RandomCrop(padding=2), RandomErasing(value=(0.1, 0.2, 0.3))),
     mix=CutMix(num_classes=10, alpha=0.5),
+    unmixed_epochs=2,
+    reestimate_norms=True,
 )
 
 
@@ -220,6 +227,8 @@ def test_a_recipe_comes_back_from_json() -> None:
         ({"augment": RandomCrop()}, "augment is RandomCrop.*expected a tuple"),
         ({"learning_rate": "1e-3"}, "learning_rate is '1e-3'; expected a number"),
         ({"mix": RandomCrop()}, "mix is RandomCrop.*expected CutMix"),
+        ({"mix": None}, "unmixed_epochs is 2, but nothing is mixed before them; give mix="),
+        ({"unmixed_epochs": 6}, "unmixed_epochs is 6, epochs is 5; expected no more"),
         ({"other_learning_rate": -1}, "other_learning_rate is -1; expected a number above 0"),
         ({"optimizer": "muon"}, "'muon' needs an other_learning_rate"),
         (
@@ -258,6 +267,21 @@ def test_a_shorter_or_longer_run_warms_up_in_proportion(epochs: int, warmup: int
     assert other == replace(recipe, epochs=epochs, warmup_epochs=warmup)
 
 
+@pytest.mark.parametrize(
+    ("epochs", "unmixed"), [(50, 5), (100, 10), (20, 2), (16, 2), (14, 1), (2, 0), (1, 0)]
+)
+def test_a_shorter_or_longer_run_ends_unmixed_in_proportion(epochs: int, unmixed: int) -> None:
+    recipe = replace(SGD, epochs=50, mix=CutMix(num_classes=10), unmixed_epochs=5)
+    other = recipe.with_epochs(epochs)
+    assert other == replace(recipe, epochs=epochs, unmixed_epochs=unmixed)
+
+
+@pytest.mark.parametrize("epochs", [1, 2, 7, 100])
+def test_a_recipe_may_be_unmixed_throughout(epochs: int) -> None:
+    recipe = replace(SGD, epochs=5, mix=CutMix(num_classes=10), unmixed_epochs=5)
+    assert recipe.with_epochs(epochs).unmixed_epochs == epochs
+
+
 def test_without_warm_up_only_the_epochs_change() -> None:
     assert SGD.with_epochs(7) == replace(SGD, epochs=7)
 
@@ -291,5 +315,7 @@ def test_everything_that_changes_the_training_is_off_unless_asked_for() -> None:
         "mix": None,
         "precision": "fp32",
         "channels_last": False,
+        "unmixed_epochs": 0,
+        "reestimate_norms": False,
     }
     assert {name: plain[name] for name in off} == off

@@ -18,7 +18,7 @@ import pytest
 import torch
 from torch import nn
 
-from cifar_lab.augment import RandomCrop, RandomHorizontalFlip
+from cifar_lab.augment import CutMix, RandomCrop, RandomHorizontalFlip
 from cifar_lab.checkpoint import is_of_recipe
 from cifar_lab.data import ImageSet, Role, load, split
 from cifar_lab.evaluation import test_accuracy
@@ -127,6 +127,56 @@ def test_muon_and_whitening_resume_to_the_bit(
     assert [record.train_loss for record in later] == [record.train_loss for record in history]
 
 
+TO_THE_END = Recipe(
+    epochs=4,
+    batch_size=16,
+    optimizer="sgd",
+    learning_rate=0.05,
+    momentum=0.9,
+    nesterov=True,
+    schedule="cosine",
+    warmup_epochs=1,
+    label_smoothing=0.1,
+    ema_decay=0.9,
+    augment=(RandomCrop(2), RandomHorizontalFlip()),
+    mix=CutMix(num_classes=10),
+    channels_last=True,
+    unmixed_epochs=2,
+    reestimate_norms=True,
+)
+
+
+@pytest.mark.parametrize("keep_best", [False, True])
+@pytest.mark.parametrize("epoch", [1, 2, 3, 4])
+def test_a_run_resumes_to_the_bit_across_the_end_of_mixing_and_into_new_norms(
+    train: ImageSet, tmp_path: Path, epoch: int, keep_best: bool
+) -> None:
+    """After epoch 1 both kinds are ahead, after 2 to 3 the mixing is over, after 4 all epochs."""
+    recipe = replace(TO_THE_END, keep_best=keep_best)
+    whole, history = train_on(train, recipe)
+    path = tmp_path / "run.pt"
+    with pytest.raises(StopError):
+        train_on(train, recipe, checkpoint=path, on_epoch=stop_after(epoch))
+    torch.rand(epoch)  # what was drawn before does not matter
+    resumed, later = train_on(train, recipe, checkpoint=path, resume=True, model=small_model(9))
+    assert digest(resumed) == digest(whole)
+    assert [replace(record, seconds=0) for record in later] == [
+        replace(record, seconds=0) for record in history
+    ]
+    again, _ = train_on(train, recipe, checkpoint=path, resume=True, model=small_model(8))
+    assert digest(again) == digest(whole)
+
+
+@pytest.mark.parametrize("fields", [{"unmixed_epochs": 0}, {"reestimate_norms": False}])
+def test_a_checkpoint_with_another_end_is_refused(
+    train: ImageSet, tmp_path: Path, fields: dict[str, Any]
+) -> None:
+    path = tmp_path / "run.pt"
+    train_on(train, TO_THE_END, checkpoint=path)
+    with pytest.raises(ValueError, match=f"{next(iter(fields))} is .* here, .* there"):
+        train_on(train, replace(TO_THE_END, **fields), checkpoint=path, resume=True)
+
+
 def test_a_checkpoint_of_before_a_setting_was_there_goes_on(
     train: ImageSet, tmp_path: Path
 ) -> None:
@@ -136,7 +186,9 @@ def test_a_checkpoint_of_before_a_setting_was_there_goes_on(
     with pytest.raises(StopError):
         train_on(train, recipe, checkpoint=path, on_epoch=stop_after(2))
     content = torch.load(path, weights_only=True)
-    del content["recipe"]["other_learning_rate"], content["recipe"]["augment"][0]["padding_mode"]
+    for setting in ("other_learning_rate", "unmixed_epochs", "reestimate_norms"):
+        del content["recipe"][setting]
+    del content["recipe"]["augment"][0]["padding_mode"]
     torch.save(content, path)
     assert is_of_recipe(path, recipe)
     resumed, _ = train_on(train, recipe, checkpoint=path, resume=True, model=small_model(9))

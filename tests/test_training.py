@@ -418,6 +418,22 @@ def test_mixed_images_train_on_soft_labels(
     torch.testing.assert_close(model[1].weight, expected)
 
 
+def test_the_last_epochs_train_on_whole_labels(
+    train: ImageSet, recipe: Recipe, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[bool] = []
+
+    class Watching(nn.CrossEntropyLoss):
+        def forward(self, logits: Tensor, labels: Tensor) -> Tensor:
+            seen.append(labels.is_floating_point())
+            return super().forward(logits, labels)
+
+    monkeypatch.setattr(nn, "CrossEntropyLoss", Watching)
+    mixed = replace(recipe, epochs=5, batch_size=25, mix=CutMix(num_classes=10), unmixed_epochs=2)
+    quietly(small_model(), train, mixed)
+    assert seen[-10:] == [True] * 2 * 3 + [False] * 2 * 2  # before them, the measured batch
+
+
 def test_augmentation_of_a_loader_s_batches_is_refused_not_ignored(
     train: ImageSet, recipe: Recipe
 ) -> None:

@@ -28,6 +28,7 @@ from cifar_lab.models.whitened import (
     frontier_wide,
 )
 from cifar_lab.models.whitening import Whitening
+from cifar_lab.models.wide_resnet import SqueezeExcitation, WideBlock, WideResNet, frontier_100
 
 __all__ = [
     "MODELS",
@@ -40,10 +41,14 @@ __all__ = [
     "SimpleMLP",
     "SkeletonConvNet",
     "SmallCIFARNet",
+    "SqueezeExcitation",
     "TinyNet",
     "WhitenedResNet",
     "Whitening",
+    "WideBlock",
+    "WideResNet",
     "build_model",
+    "frontier_100",
     "frontier_94",
     "frontier_tiny",
     "frontier_wide",
@@ -62,11 +67,12 @@ MODELS: dict[str, Callable[..., nn.Module]] = {
     "frontier-wide": frontier_wide,
     "frontier-tiny": frontier_tiny,
     "frontier-94": frontier_94,
+    "frontier-100": frontier_100,
 }
 
 
 def build_model(name: str, num_classes: int = 10) -> nn.Module:
-    """A new model by its registered name, with PyTorch's default initialisation.
+    """A new model by its registered name, with PyTorch's default initialisation or its family's.
 
     Raises:
         ValueError: an unknown name (the message offers the nearest), or fewer than two classes.

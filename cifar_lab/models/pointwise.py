@@ -42,7 +42,10 @@ class PointwiseConvNorm(nn.Module):
         running = dict(norm.named_buffers())
         with torch.no_grad():
             unbiased = out_variance * len(places) / (len(places) - 1)
-            running["running_mean"].lerp_(out_mean, MOMENTUM)
-            running["running_var"].lerp_(unbiased, MOMENTUM)
             running["num_batches_tracked"] += 1
+            share = norm.momentum
+            if share is None:  # as in BatchNorm2d, the mean over all batches so far
+                share = 1 / int(running["num_batches_tracked"])
+            running["running_mean"].lerp_(out_mean, share)
+            running["running_var"].lerp_(unbiased, share)
         return functional.conv2d(x, conv.weight * scale.view(-1, 1, 1, 1), shift)
