@@ -7,6 +7,7 @@ takes no part in that.
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -178,7 +179,7 @@ def try_variants(
         recipe = replace(variant.recipe, patience=None, keep_best=False)
         seed_everything(seed)
         model = variant.build_model()
-        settings = repr((recipe.to_dict(), architecture_digest(model)))
+        settings = json.dumps([recipe.settings(), architecture_digest(model)], sort_keys=True)
         digest = hashlib.sha256(settings.encode()).hexdigest()[:8]
         history = fit(
             model,

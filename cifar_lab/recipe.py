@@ -196,6 +196,14 @@ class Recipe:
         fields["mix"] = None if self.mix is None else describe(self.mix)
         return fields
 
+    def settings(self) -> dict[str, Any]:
+        """`to_dict` without what has its default: the same after a new setting has been added."""
+        fields = self.to_dict()
+        for field in dataclasses.fields(self):
+            if getattr(self, field.name) == field.default:
+                del fields[field.name]
+        return fields
+
     @classmethod
     def from_dict(cls, fields: Mapping[str, Any]) -> Recipe:
         """The recipe that `to_dict` gave.

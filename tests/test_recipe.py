@@ -297,6 +297,18 @@ def test_another_number_of_epochs_must_be_one(epochs: Any) -> None:
         replace(SGD, epochs=50, warmup_epochs=5).with_epochs(epochs)
 
 
+def test_settings_are_what_is_not_the_default() -> None:
+    assert SGD.settings() == {
+        "epochs": 1,
+        "batch_size": 8,
+        "optimizer": "sgd",
+        "learning_rate": 0.1,
+    }
+    rich = replace(SGD, momentum=0.9, augment=(RandomCrop(2),))
+    assert set(rich.settings()) - set(SGD.settings()) == {"momentum", "augment"}
+    assert Recipe.from_dict(rich.settings()) == rich
+
+
 def test_everything_that_changes_the_training_is_off_unless_asked_for() -> None:
     plain = SGD.to_dict()
     off = {
