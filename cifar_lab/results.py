@@ -75,6 +75,15 @@ class Result:
     model: nn.Module | None = field(default=None, repr=False)
     folder: Path | None = None
 
+    def is_of(self, dataset: str, recipe: Recipe, architecture: str | None = None) -> bool:
+        """Whether it is of that dataset and recipe, and of that architecture where one is given.
+
+        A result of before there was such a mark can be of any architecture.
+        """
+        return (self.dataset, self.recipe) == (dataset, recipe) and (
+            architecture is None or self.architecture in ("", architecture)
+        )
+
     def save(self, path: str | Path) -> None:
         """Write everything but the model as JSON, atomically."""
         content = {
@@ -136,13 +145,8 @@ def find_results(
     for name, wanted in experiments.items():
         paths = sorted(Path(out, name).glob(f"*/{RESULT}"), key=lambda path: path.stat().st_mtime)
         results = [load_result(path.parent) for path in paths]
-        known = {"", (architectures or {}).get(name, "")}  # "": from before there were digests
-        by_seed = {
-            run.seed: run
-            for run in results
-            if (run.dataset, run.recipe) == wanted
-            and (architectures is None or run.architecture in known)
-        }
+        architecture = None if architectures is None else architectures.get(name, "")
+        by_seed = {run.seed: run for run in results if run.is_of(*wanted, architecture)}
         if by_seed:
             found[name] = [by_seed[seed] for seed in sorted(by_seed)]
     return found

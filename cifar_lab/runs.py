@@ -243,8 +243,6 @@ class Wanted:
 
     def is_met_by(self, result: Result) -> bool:
         """Whether a finished run is what is wanted."""
-        return (result.dataset, result.recipe, result.seed) == (
-            self.dataset,
-            self.recipe,
-            self.seed,
-        ) and result.architecture in ("", self.architecture)
+        return result.seed == self.seed and result.is_of(
+            self.dataset, self.recipe, self.architecture
+        )
