@@ -10,7 +10,8 @@ import argparse
 import ast
 import os
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +19,11 @@ from cifar_lab.data import DATASETS, NUM_CLASSES, Data, default_root, load
 from cifar_lab.doctor import examine
 from cifar_lab.errors import USER_ERRORS
 from cifar_lab.evaluation import test_accuracy
-from cifar_lab.experiments import EXPERIMENTS, GROUPS, find_experiments
+from cifar_lab.experiments import EXPERIMENTS, GROUPS, Experiment, find_experiments
 from cifar_lab.measured import save_measured, summarize
 from cifar_lab.models.size import architecture_digest, count_parameters
 from cifar_lab.notebook import run_notebook
 from cifar_lab.pretrained import load_pretrained
-from cifar_lab.recipe import Recipe
 from cifar_lab.reporting import DATASET_TITLES, results_table, uses_of_test_set
 from cifar_lab.reproducibility import as_device
 from cifar_lab.results import Result, find_results
@@ -50,6 +50,21 @@ def parse_seeds(text: str) -> list[int]:
         message = f"{text!r} names no seeds; expected one like 0, a range 0-4 or a list 0,2,7"
         raise argparse.ArgumentTypeError(message) from None
     return seeds
+
+
+def parse_share(text: str) -> float:
+    """ "0.1" -> 0.1.
+
+    Raises:
+        argparse.ArgumentTypeError: no number between 0 and 1.
+    """
+    try:
+        share = float(text)
+    except ValueError:
+        share = 0.0
+    if not 0 < share < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is no share; expected a number such as 0.1")
+    return share
 
 
 def parse_parameter(text: str) -> tuple[str, Any]:
@@ -147,6 +162,13 @@ def build_parser() -> argparse.ArgumentParser:
         help="one seed, a range 0-4 or a list 0,2,7 (default: 0)",
     )
     run_parser.add_argument("--epochs", type=int, help="another number than the recipe's")
+    run_parser.add_argument(
+        "--hold-out",
+        type=parse_share,
+        metavar="SHARE",
+        help="train without this share of the training images and watch the accuracy on them, "
+        "what to choose settings by; goes to OUT/NAME-held-out",
+    )
     run_parser.add_argument("--resume", action="store_true", help="go on with a run that broke off")
     run_parser.add_argument(
         "--backup", type=Path, help="existing folder that gets a copy of every file"
@@ -218,28 +240,23 @@ def _list(options: argparse.Namespace) -> None:
 
 
 def _run(options: argparse.Namespace) -> None:
-    names = find_experiments(options.names)
+    experiments = _wanted(options)
     out = options.out or RUNS
     loaded: dict[str, Data] = {}
     for seed in options.seeds:
-        for name in names:
-            experiment = EXPERIMENTS[name]
-            dataset = options.dataset or experiment.dataset
-            recipe = experiment.recipe
-            if options.epochs is not None:
-                recipe = recipe.with_epochs(options.epochs)
+        for experiment in experiments:
+            name, dataset = experiment.name, experiment.dataset
             if options.skip_finished:
-                finished = _find(out, {name: (dataset, recipe)}).get(name, [])
+                finished = _find(out, [experiment]).get(name, [])
                 if any(result.seed == seed for result in finished):
                     print(f"{name} (seed {seed}) is finished, skipped")
                     continue
             if dataset not in loaded:
                 loaded[dataset] = load(dataset, options.data)
             run(
-                name,
+                experiment,
                 seed=seed,
                 data=loaded[dataset],
-                recipe=recipe,
                 out=out,
                 resume=options.resume,
                 backup=options.backup,
@@ -247,13 +264,28 @@ def _run(options: argparse.Namespace) -> None:
             )
 
 
+def _wanted(options: argparse.Namespace) -> list[Experiment]:
+    """The named experiments, with what the options of `run` change in them."""
+    experiments = []
+    for name in find_experiments(options.names):
+        experiment = EXPERIMENTS[name]
+        if options.dataset is not None:
+            experiment = replace(experiment, dataset=options.dataset)
+        if options.epochs is not None:
+            experiment = replace(experiment, recipe=experiment.recipe.with_epochs(options.epochs))
+        if options.hold_out is not None:
+            experiment = replace(
+                experiment, name=f"{name}-held-out", validation_fraction=options.hold_out
+            )
+        experiments.append(experiment)
+    return experiments
+
+
 def _table(options: argparse.Namespace) -> None:
-    names = find_experiments(options.names)
-    wanted = {
-        name: (options.dataset or EXPERIMENTS[name].dataset, EXPERIMENTS[name].recipe)
-        for name in names
-    }
-    results = _find(options.out or RUNS, wanted)
+    experiments = [EXPERIMENTS[name] for name in find_experiments(options.names)]
+    if options.dataset is not None:
+        experiments = [replace(each, dataset=options.dataset) for each in experiments]
+    results = _find(options.out or RUNS, experiments)
     datasets = list(dict.fromkeys(runs[0].dataset for runs in results.values()))
     for dataset in datasets or [""]:
         group = {name: runs for name, runs in results.items() if runs[0].dataset == dataset}
@@ -262,13 +294,16 @@ def _table(options: argparse.Namespace) -> None:
         save_measured(summarize(results), options.json)
 
 
-def _find(out: Path, wanted: Mapping[str, tuple[str, Recipe]]) -> dict[str, list[Result]]:
+def _find(out: Path, experiments: Sequence[Experiment]) -> dict[str, list[Result]]:
     """Results of these experiments as they are now: the same data, recipe and network."""
-    networks = {
-        name: architecture_digest(EXPERIMENTS[name].build_model(NUM_CLASSES[dataset]))
-        for name, (dataset, _) in wanted.items()
-    }
-    return find_results(out, wanted, networks)
+    return find_results(
+        out,
+        {each.name: (each.dataset, each.recipe) for each in experiments},
+        {
+            each.name: architecture_digest(each.build_model(NUM_CLASSES[each.dataset]))
+            for each in experiments
+        },
+    )
 
 
 def _evaluate(options: argparse.Namespace) -> None:

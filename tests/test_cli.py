@@ -17,6 +17,8 @@ from cifar_lab.data import Data
 from cifar_lab.errors import CorruptedDataError, DatasetUnavailableError
 from cifar_lab.experiments import ASSIGNMENT_A_RECIPE, EXPERIMENTS, GROUPS
 from cifar_lab.measured import load_measured
+from cifar_lab.models import SimpleMLP
+from cifar_lab.models.size import count_training_flops
 from cifar_lab.results import Result, find_results, load_result
 
 Captured = pytest.CaptureFixture[str]
@@ -111,6 +113,20 @@ def test_a_result_on_the_stand_in_does_not_finish_a_run_on_cifar(
     arguments = ["run", "cifar10-mlp", "--device", "cpu", "--skip-finished"]
     assert main([*arguments, "--out", str(tmp_path)]) == 0
     assert loads == [("synthetic", None), ("cifar10", None)]
+
+
+def test_images_held_out_give_the_accuracy_by_epoch_under_another_name(
+    loads: list[tuple[str, Path | None]], data: Data, tmp_path: Path, capsys: Captured
+) -> None:
+    assert run_mlp(tmp_path, "--hold-out", "0.2") == 0
+    result = load_result(tmp_path / "cifar10-mlp-held-out" / "seed-0")
+    assert [record.validation_accuracy is not None for record in result.history] == [True] * 3
+    assert [record.test_accuracy for record in result.history] == [None] * 3
+    images = 3 * (len(data.train) - round(0.2 * len(data.train)))
+    assert result.training_flops == images * count_training_flops(SimpleMLP())
+    assert not (tmp_path / "cifar10-mlp").exists()
+    assert run_mlp(tmp_path, "--hold-out", "0.2", "--skip-finished") == 0
+    assert "cifar10-mlp-held-out (seed 0) is finished, skipped" in capsys.readouterr().out
 
 
 @pytest.mark.usefixtures("loads")
@@ -241,7 +257,14 @@ def test_a_table_of_nothing_is_one_message(tmp_path: Path, capsys: Captured) -> 
 
 @pytest.mark.parametrize(
     "arguments",
-    [[], ["fly"], ["run"], ["run", "cifar10-mlp", "--seeds", "x"], ["list", "--out", "a"]],
+    [
+        [],
+        ["fly"],
+        ["run"],
+        ["run", "cifar10-mlp", "--seeds", "x"],
+        ["run", "cifar10-mlp", "--hold-out", "1"],
+        ["list", "--out", "a"],
+    ],
 )
 def test_wrong_usage_is_exit_status_2(arguments: list[str], capsys: Captured) -> None:
     with pytest.raises(SystemExit) as exit_:

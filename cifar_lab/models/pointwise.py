@@ -6,6 +6,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from cifar_lab.models.batch_norm import update_running_statistics
+
 MOMENTUM = 0.1  # of the running statistics
 
 
@@ -39,13 +41,5 @@ class PointwiseConvNorm(nn.Module):
             out_variance = ((weight @ covariance) * weight).sum(dim=1)
             scale = norm.weight * torch.rsqrt(out_variance + norm.eps)
             shift = norm.bias - out_mean * scale
-        running = dict(norm.named_buffers())
-        with torch.no_grad():
-            unbiased = out_variance * len(places) / (len(places) - 1)
-            running["num_batches_tracked"] += 1
-            share = norm.momentum
-            if share is None:  # as in BatchNorm2d, the mean over all batches so far
-                share = 1 / int(running["num_batches_tracked"])
-            running["running_mean"].lerp_(out_mean, share)
-            running["running_var"].lerp_(unbiased, share)
+        update_running_statistics(norm, out_mean, out_variance, len(places))
         return functional.conv2d(x, conv.weight * scale.view(-1, 1, 1, 1), shift)

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import torch
 from torch import Tensor, nn
+
+from cifar_lab.models.batch_norm import NarrowBatchNorm2d
 
 
 def conv_bn(in_channels: int, out_channels: int, kernel_size: int) -> list[nn.Module]:
     """A convolution that keeps height and width, without bias since batch norm brings one."""
+    norm = NarrowBatchNorm2d if out_channels < 16 else nn.BatchNorm2d
     return [
         nn.Conv2d(in_channels, out_channels, kernel_size, padding=kernel_size // 2, bias=False),
-        nn.BatchNorm2d(out_channels),
+        norm(out_channels),
     ]
 
 
@@ -27,9 +29,9 @@ class BottleneckResBlock(nn.Module):
         super().__init__()
         self.residual = nn.Sequential(
             *conv_bn(in_channels, bottleneck_channels, kernel_size=1),
-            nn.ReLU(),
+            nn.ReLU(inplace=True),
             *conv_bn(bottleneck_channels, bottleneck_channels, kernel_size=3),
-            nn.ReLU(),
+            nn.ReLU(inplace=True),
             *conv_bn(bottleneck_channels, out_channels, kernel_size=1),
         )
         self.shortcut: nn.Module = nn.Identity()
@@ -38,7 +40,9 @@ class BottleneckResBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Features (N, in_channels, H, W) -> features (N, out_channels, H, W)."""
-        return torch.relu(self.residual(x) + self.shortcut(x))
+        out = self.residual(x)
+        out += self.shortcut(x)  # in place, as the ReLU: less memory to go through
+        return out.relu_()
 
 
 class BottleneckResNet(nn.Module):
