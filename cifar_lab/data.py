@@ -227,7 +227,7 @@ def _from_numpy(
 def gather(images: Tensor, indices: Tensor) -> Tensor:
     """The images at `indices`, channels-last like the images they come from."""
     channels_last = images.permute(0, 2, 3, 1)  # a view; rows of it are contiguous in memory
-    return channels_last[indices].permute(0, 3, 1, 2)
+    return channels_last.index_select(0, indices).permute(0, 3, 1, 2)
 
 
 def to_unit_interval(images: Tensor) -> Tensor:

@@ -11,16 +11,17 @@ import torch
 from torch import nn
 from torchvision import transforms
 
-from cifar_lab import SmallCIFARNet, build_model
+from cifar_lab import build_model
 from cifar_lab.augment import MixUp, TrivialAugment
 from cifar_lab.bench.comparison import Comparison, compare
-from cifar_lab.bench.plain import PILImages, PlainWay, follow, plain_loader, plain_model
+from cifar_lab.bench.plain import PILImages, PlainWay, follow, plain_loader
+from cifar_lab.bench.plain_models import plain_model
 from cifar_lab.bench.profile import PARTS, Stopwatch
 from cifar_lab.bench.report import save, speed_table, text, time_table
 from cifar_lab.bench.side import WAYS, Measurement
 from cifar_lab.cli import main
 from cifar_lab.data import CIFAR100_MEAN, CIFAR100_STD, ImageSet, Role
-from cifar_lab.experiments import EXPERIMENTS
+from cifar_lab.experiments import EXPERIMENTS, GROUPS
 from cifar_lab.state import EpochRecord
 from cifar_lab.training import fit
 
@@ -33,19 +34,23 @@ def images() -> ImageSet:
     return ImageSet(pixels, labels, Role.TRAIN, tuple(map(str, range(10))))
 
 
-def test_the_plain_small_cifar_net_is_the_library_s() -> None:
+@pytest.mark.parametrize("name", [*GROUPS["assignment-a"], "cifar100-smallcifarnet"])
+def test_the_plain_networks_are_the_library_s(name: str) -> None:
     torch.manual_seed(0)
-    plain = plain_model(EXPERIMENTS["cifar100-smallcifarnet"], 100)
-    library = SmallCIFARNet()
+    plain = plain_model(EXPERIMENTS[name], 10)
+    library = EXPERIMENTS[name].build_model(10).to(memory_format=torch.channels_last)
     values = [value for name, value in library.state_dict().items() if "normalize" not in name]
     plain.load_state_dict(dict(zip(plain.state_dict(), values, strict=True)))
-    inputs = torch.rand(4, 3, 32, 32)
-    normalized = transforms.Normalize(CIFAR100_MEAN, CIFAR100_STD)(inputs)
+    images = torch.rand(4, 3, 32, 32)
+    inputs = images
+    if name == "cifar100-smallcifarnet":
+        inputs = transforms.Normalize(CIFAR100_MEAN, CIFAR100_STD)(images)
+    images = images.to(memory_format=torch.channels_last)
     for mode in (True, False):
         torch.manual_seed(1)
-        expected = plain.train(mode)(normalized)
+        expected = plain.train(mode)(inputs)
         torch.manual_seed(1)
-        torch.testing.assert_close(library.train(mode)(inputs), expected, rtol=1e-3, atol=1e-4)
+        torch.testing.assert_close(library.train(mode)(images), expected, rtol=1e-3, atol=1e-4)
 
 
 def test_plain_images_are_those_of_the_library(images: ImageSet) -> None:

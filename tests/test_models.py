@@ -16,6 +16,7 @@ from cifar_lab.models import (
     SkeletonConvNet,
     build_model,
 )
+from cifar_lab.models.convnet import conv3x3_relu
 from cifar_lab.models.pointwise import PointwiseConvNorm
 from cifar_lab.models.separable import CIFAR100_MEAN, CIFAR100_STD
 from cifar_lab.models.size import count_macs, count_parameters, count_training_flops
@@ -176,6 +177,19 @@ def test_a_folded_norm_keeps_its_digits_in_mixed_precision() -> None:
         folded(images)
     expected = (folded.conv.weight.flatten(1) ** 2).sum(dim=1)
     torch.testing.assert_close(folded.norm.running_var, 0.9 + 0.1 * expected, rtol=0.1, atol=0)
+
+
+def test_pooling_before_a_relu_is_pooling_after_it() -> None:
+    torch.manual_seed(0)
+    conv, pool, relu = conv3x3_relu(3, 6, pool=True)
+    images = torch.randn(8, 3, 10, 10)
+    outputs, gradients = [], []
+    for model in (nn.Sequential(conv, pool, relu), nn.Sequential(conv, nn.ReLU(), pool)):
+        outputs.append(model(images))
+        gradients.append(torch.autograd.grad((outputs[-1] ** 2).sum(), list(conv.parameters())))
+    assert torch.equal(*outputs)
+    for mine, other in zip(*gradients, strict=True):
+        assert torch.equal(mine, other)
 
 
 def test_normalize_is_torchvision_s_and_has_no_parameters() -> None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import copy
 import time
 from collections.abc import Callable, Iterable
-from itertools import pairwise
 from statistics import fmean
 from typing import Any
 
@@ -19,6 +18,7 @@ from torch.utils.data import DataLoader, Dataset
 from torchvision import transforms
 
 from cifar_lab.augment import describe
+from cifar_lab.bench.plain_models import plain_model
 from cifar_lab.bench.profile import Stopwatch
 from cifar_lab.data import CIFAR100_MEAN, CIFAR100_STD, ImageSet, Role
 from cifar_lab.evaluation import test_accuracy
@@ -81,30 +81,6 @@ def _torchvision(transform: dict[str, Any]) -> Any:
     if name in ("RandomHorizontalFlip", "ColorJitter"):
         return getattr(transforms, name)(**arguments)
     raise ValueError(f"The plain way has no {name}; the benchmark can't compare this recipe.")
-
-
-def plain_model(experiment: Experiment, num_classes: int) -> nn.Module:
-    """The experiment's network layer by layer as the course writes it, in PyTorch's default layout.
-
-    Only SmallCIFARNet differs from the library's: it pools after its blocks, each layer is computed
-    by itself, and the images come normalised.
-    """
-    if experiment.model != "smallcifarnet":
-        return experiment.build_model(num_classes)
-    channels, dropout = (3, 64, 128, 256, 512, 512, 512), (0.05, 0.10, 0.15, 0.20, 0.20, 0.20)
-    layers: list[nn.Module] = []
-    for number, (inside, outside) in enumerate(pairwise(channels)):
-        layers += [
-            nn.Conv2d(inside, inside, kernel_size=3, padding=1, groups=inside, bias=False),
-            nn.Conv2d(inside, outside, kernel_size=1, bias=False),
-            nn.BatchNorm2d(outside),
-            nn.ReLU(),
-            nn.Dropout2d(dropout[number]),
-        ]
-        if number < 3:
-            layers.append(nn.MaxPool2d(2))
-    head = [nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(512, num_classes)]
-    return nn.Sequential(*layers, *head)
 
 
 def plain_epoch(

@@ -5,9 +5,17 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 
-def conv3x3_relu(in_channels: int, out_channels: int) -> list[nn.Module]:
-    """A 3x3 convolution that keeps height and width (padding 1, with bias), then ReLU."""
-    return [nn.Conv2d(in_channels, out_channels, kernel_size=3, padding=1), nn.ReLU()]
+def conv3x3_relu(in_channels: int, out_channels: int, *, pool: bool = False) -> list[nn.Module]:
+    """A 3x3 convolution that keeps height and width (padding 1, with bias), then ReLU.
+
+    With `pool`, 2x2 max pooling stands between the two: the same to the bit as behind the ReLU,
+    which then has a quarter of the work.
+    """
+    return [
+        nn.Conv2d(in_channels, out_channels, kernel_size=3, padding=1),
+        *([nn.MaxPool2d(2)] if pool else []),
+        nn.ReLU(inplace=True),
+    ]
 
 
 class SkeletonConvNet(nn.Module):
@@ -20,8 +28,7 @@ class SkeletonConvNet(nn.Module):
         super().__init__()
         self.features = nn.Sequential(
             *conv3x3_relu(3, 8),
-            *conv3x3_relu(8, 16),
-            nn.MaxPool2d(2),  # 32x32 -> 16x16
+            *conv3x3_relu(8, 16, pool=True),  # 32x32 -> 16x16
         )
         self.head = nn.Sequential(nn.Flatten(), nn.Linear(16 * 16 * 16, num_classes))
 
@@ -37,8 +44,7 @@ class ConvNet(nn.Module):
         super().__init__()
         self.features = nn.Sequential(
             *conv3x3_relu(3, 32),
-            *conv3x3_relu(32, 32),
-            nn.MaxPool2d(2),  # 32x32 -> 16x16
+            *conv3x3_relu(32, 32, pool=True),  # 32x32 -> 16x16
             *conv3x3_relu(32, 64),
             *conv3x3_relu(64, 64),
             *conv3x3_relu(64, 64),
@@ -57,10 +63,8 @@ class TinyNet(nn.Module):
     def __init__(self, num_classes: int = 100) -> None:
         super().__init__()
         self.features = nn.Sequential(
-            *conv3x3_relu(3, 32),
-            nn.MaxPool2d(2),  # 32x32 -> 16x16
-            *conv3x3_relu(32, 64),
-            nn.MaxPool2d(2),  # 16x16 -> 8x8
+            *conv3x3_relu(3, 32, pool=True),  # 32x32 -> 16x16
+            *conv3x3_relu(32, 64, pool=True),  # 16x16 -> 8x8
         )
         self.head = nn.Sequential(
             nn.Flatten(),
