@@ -12,7 +12,8 @@ import numpy
 import pytest
 
 from cifar_lab import cli
-from cifar_lab.cli import main, parse_seeds
+from cifar_lab.cli import main
+from cifar_lab.cli_options import parse_parameter, parse_seeds
 from cifar_lab.data import Data
 from cifar_lab.errors import CorruptedDataError, DatasetUnavailableError
 from cifar_lab.experiments import ASSIGNMENT_A_RECIPE, EXPERIMENTS, GROUPS
@@ -146,7 +147,7 @@ def test_the_number_of_epochs_can_be_set(tmp_path: Path) -> None:
     ],
 )
 def test_a_notebook_s_parameter_is_a_literal_or_text(text: str, parameter: object) -> None:
-    assert cli.parse_parameter(text) == parameter
+    assert parse_parameter(text) == parameter
 
 
 def test_notebook_hands_on_its_parameters(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
