@@ -61,8 +61,9 @@ from cifar_lab.models import (
     resnet_wide,
 )
 from cifar_lab.models.size import count_macs, count_parameters, count_training_flops
+from cifar_lab.optimizer import build_optimizer
 from cifar_lab.pretrained import load_pretrained
-from cifar_lab.recipe import Recipe, build_optimizer
+from cifar_lab.recipe import Recipe
 from cifar_lab.reproducibility import best_device, seed_everything
 from cifar_lab.results import Result, find_results, load_result
 from cifar_lab.runs import run

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import nn
 
 from cifar_lab.augment import Compose, CutMix, MixUp, describe, from_description
 from cifar_lab.data import Transform
 from cifar_lab.errors import unknown_name
-from cifar_lab.muon import Muon
 
 OPTIMIZERS = ("sgd", "adam", "adamw", "muon")
 PRECISIONS = ("auto", "fp32", "bf16", "fp16")
@@ -221,63 +219,6 @@ class Recipe:
 def _check_whole(name: str, value: object, at_least: int) -> None:
     if not isinstance(value, int) or isinstance(value, bool) or value < at_least:
         raise ValueError(f"{name} is {value!r}; expected a whole number, at least {at_least}.")
-
-
-def build_optimizer(
-    recipe: Recipe, model: nn.Module, *, fuse: bool = True
-) -> torch.optim.Optimizer:
-    """The recipe's optimizer over the model's trainable parameters.
-
-    It updates all of them in one fused operation where the device has it; with `fuse` off, as
-    PyTorch does by default.
-
-    Raises:
-        ValueError: the model has no parameter to train.
-    """
-    groups = _parameter_groups(recipe, model)
-    parameters = [parameter for group in groups for parameter in group["params"]]
-    if not parameters:
-        raise ValueError("The model has no parameter that requires a gradient; nothing to train.")
-    if recipe.optimizer == "muon":
-        return Muon(groups, lr=recipe.learning_rate, momentum=recipe.momentum)
-    fused = fuse and all(parameter.device.type in ("cpu", "cuda") for parameter in parameters)
-    if recipe.optimizer == "sgd":
-        return torch.optim.SGD(
-            groups,
-            fused=fused or None,
-            lr=recipe.learning_rate,
-            momentum=recipe.momentum,
-            nesterov=recipe.nesterov,
-            weight_decay=recipe.weight_decay,
-        )
-    optimizers: dict[str, Callable[..., torch.optim.Optimizer]] = {
-        "adam": torch.optim.Adam,
-        "adamw": torch.optim.AdamW,
-    }
-    return optimizers[recipe.optimizer](
-        groups, fused=fused or None, lr=recipe.learning_rate, weight_decay=recipe.weight_decay
-    )
-
-
-def _parameter_groups(recipe: Recipe, model: nn.Module) -> list[dict[str, Any]]:
-    """Trainable parameters: all in one group, or those with the other learning rate in a second.
-
-    A group's "share" of the recipe's learning rate stays as it is while the schedule changes both.
-    """
-    trainable = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    if recipe.other_learning_rate is None:
-        return [{"params": trainable}]
-    convolutions = {
-        id(module.weight) for module in model.modules() if isinstance(module, nn.Conv2d)
-    }
-    weights = [parameter for parameter in trainable if id(parameter) in convolutions]
-    others = [parameter for parameter in trainable if id(parameter) not in convolutions]
-    share = recipe.other_learning_rate / recipe.learning_rate
-    first: dict[str, Any] = {"params": weights, "share": 1.0}
-    if recipe.optimizer == "muon":
-        first["orthogonal"] = True
-    second = {"params": others, "share": share, "lr": recipe.other_learning_rate}
-    return [group for group in (first, second) if group["params"]]
 
 
 def resolve_precision(precision: str, device: torch.device) -> str:

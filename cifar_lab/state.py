@@ -9,7 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from cifar_lab.recipe import Recipe, build_optimizer
+from cifar_lab.optimizer import build_optimizer
+from cifar_lab.recipe import Recipe
 
 
 @dataclass(frozen=True)

@@ -38,6 +38,7 @@ from cifar_lab.loading import (
 )
 from cifar_lab.models.size import architecture_digest
 from cifar_lab.norms import reestimate_norms
+from cifar_lab.optimizer import build_optimizer
 from cifar_lab.preflight import (
     compute_whitening,
     count_steps,
@@ -45,7 +46,7 @@ from cifar_lab.preflight import (
     measure_step,
     refuse_what_needs_images,
 )
-from cifar_lab.recipe import Recipe, build_optimizer, resolve_precision
+from cifar_lab.recipe import Recipe, resolve_precision
 from cifar_lab.reproducibility import as_device, check_seed, derive_seed
 from cifar_lab.schedule import learning_rate_at
 from cifar_lab.state import EpochRecord, TrainingState

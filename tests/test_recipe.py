@@ -9,7 +9,8 @@ import torch
 from torch import nn
 
 from cifar_lab.augment import CutMix, RandomCrop, RandomErasing
-from cifar_lab.recipe import Recipe, build_optimizer, resolve_precision
+from cifar_lab.optimizer import build_optimizer
+from cifar_lab.recipe import Recipe, resolve_precision
 from cifar_lab.state import TrainingState
 
 SGD = Recipe(epochs=1, batch_size=8, optimizer="sgd", learning_rate=0.1)

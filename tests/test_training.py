@@ -18,7 +18,8 @@ from cifar_lab.data import ImageSet, to_unit_interval
 from cifar_lab.errors import TrainingDivergedError
 from cifar_lab.evaluation import test_accuracy
 from cifar_lab.loading import Batches, batches_on
-from cifar_lab.recipe import Recipe, build_optimizer
+from cifar_lab.optimizer import build_optimizer
+from cifar_lab.recipe import Recipe
 from cifar_lab.reproducibility import derive_seed, generator
 from cifar_lab.training import EpochRecord, fit, train_epoch
 

@@ -25,7 +25,8 @@ from cifar_lab.evaluation import test_accuracy
 from cifar_lab.experiments import Experiment
 from cifar_lab.models import Normalize
 from cifar_lab.models.size import count_training_flops
-from cifar_lab.recipe import Recipe, build_optimizer
+from cifar_lab.optimizer import build_optimizer
+from cifar_lab.recipe import Recipe
 from cifar_lab.schedule import learning_rate_at
 from cifar_lab.state import EpochRecord
 
