@@ -101,7 +101,9 @@ def _wanted(options: argparse.Namespace) -> list[Experiment]:
             experiment = replace(experiment, recipe=experiment.recipe.with_epochs(options.epochs))
         if options.hold_out is not None:
             experiment = replace(
-                experiment, name=f"{name}-held-out", validation_fraction=options.hold_out
+                experiment,
+                name=f"{name}-held-out-{options.hold_out:g}",
+                validation_fraction=options.hold_out,
             )
         experiments.append(experiment)
     return experiments

@@ -41,7 +41,9 @@ def parse_share(text: str) -> float:
     except ValueError:
         share = 0.0
     if not 0 < share < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is no share; expected a number such as 0.1")
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is no share; expected one between 0 and 1, such as 0.1"
+        )
     return share
 
 
@@ -144,8 +146,9 @@ def build_parser(description: str | None) -> argparse.ArgumentParser:
         "--hold-out",
         type=parse_share,
         metavar="SHARE",
-        help="train without this share of the training images and watch the accuracy on them, "
-        "what to choose settings by; goes to OUT/NAME-held-out",
+        help="train without this share of the training images, and print the accuracy on them "
+        "after each epoch: choose settings by that, not by the test set, which is measured at the "
+        "end as ever; goes to OUT/NAME-held-out-SHARE",
     )
     run_parser.add_argument("--resume", action="store_true", help="go on with a run that broke off")
     run_parser.add_argument(

@@ -110,16 +110,18 @@ class ImageSet:
         return to_unit_interval(self.images[index]), int(self.labels[index])
 
     def subset(self, indices: Tensor, role: Role | None = None) -> ImageSet:
-        """The images at `indices` (int64), in that order; test images stay test images.
+        """The images at `indices`, in that order, or where they are True; test images stay such.
 
         Raises:
+            IndexError: there is no image at an index.
             ValueError: the subset of a test set would be given another role.
         """
         role = role or self.role
         if self.role is Role.TEST and role is not Role.TEST:
             raise ValueError("Test images are for the final evaluation: they can't be relabelled.")
-        images = gather(self.images, indices.to(self.images.device))
-        labels = self.labels[indices.to(self.labels.device)]
+        places = torch.arange(len(self))[indices.cpu()]
+        images = gather(self.images, places.to(self.images.device))
+        labels = self.labels[places.to(self.labels.device)]
         return replace(self, images=images, labels=labels, role=role)
 
     def to(self, device: torch.device | str) -> ImageSet:
@@ -225,7 +227,7 @@ def _from_numpy(
 
 
 def gather(images: Tensor, indices: Tensor) -> Tensor:
-    """The images at `indices`, channels-last like the images they come from."""
+    """The images at `indices`, none below 0, channels-last like the images they come from."""
     channels_last = images.permute(0, 2, 3, 1)  # a view; rows of it are contiguous in memory
     return channels_last.index_select(0, indices).permute(0, 3, 1, 2)
 

@@ -11,6 +11,8 @@ from torch import nn
 from cifar_lab.muon import Muon
 from cifar_lab.recipe import Recipe
 
+TINY = 1e-35  # a thousand times the smallest float32 that has all its digits
+
 
 def build_optimizer(
     recipe: Recipe, model: nn.Module, *, fuse: bool = True
@@ -67,3 +69,18 @@ def _parameter_groups(recipe: Recipe, model: nn.Module) -> list[dict[str, Any]]:
         first["orthogonal"] = True
     second = {"params": others, "share": share, "lr": recipe.other_learning_rate}
     return [group for group in (first, second) if group["params"]]
+
+
+@torch.no_grad()
+def clear_tiny_averages(optimizer: torch.optim.Optimizer) -> None:
+    """Set to zero what is next to nothing in the optimizer's averages of gradients, on the CPU.
+
+    Behind a unit that no image reaches any more, gradients are zero, and their averages shrink step
+    by step until float32 has no digits left for them. There they stay, and a CPU takes a hundred
+    times as long for each such number: for the MLP, as long as for all the rest of its training.
+    Steps of that size don't change any weight.
+    """
+    for state in optimizer.state.values():
+        for average in state.values():
+            if torch.is_tensor(average) and average.ndim > 0 and average.device.type == "cpu":
+                average.masked_fill_(average.abs() < TINY, 0)

@@ -38,7 +38,7 @@ from cifar_lab.loading import (
 )
 from cifar_lab.models.size import architecture_digest
 from cifar_lab.norms import reestimate_norms
-from cifar_lab.optimizer import build_optimizer
+from cifar_lab.optimizer import build_optimizer, clear_tiny_averages
 from cifar_lab.preflight import (
     compute_whitening,
     count_steps,
@@ -54,9 +54,7 @@ from cifar_lab.state import EpochRecord, TrainingState
 LossFunction = Callable[[Tensor, Tensor], Tensor]
 """Logits (N, num_classes) and labels, (N,) or soft -> the batch's mean loss, a scalar."""
 
-STEPS_BETWEEN_LOSS_CHECKS = (
-    50  # reading a loss makes the host wait for the device, so not each step
-)
+STEPS_BETWEEN_CHECKS = 50  # reading a loss makes the host wait for the device, so not each step
 AUTOCAST_TYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
 
@@ -112,15 +110,16 @@ def train_epoch(
         losses.append(loss.detach())
         if after_step is not None:
             after_step(len(losses))
-        if len(losses) % STEPS_BETWEEN_LOSS_CHECKS == 0:
+        if len(losses) % STEPS_BETWEEN_CHECKS == 0:
             _check_finite(losses)
+            clear_tiny_averages(optimizer)
     _check_finite(losses)
     return fmean(torch.stack(losses).tolist())
 
 
 def _check_finite(losses: list[Tensor]) -> None:
     """Look at the latest losses only: the earlier ones were looked at before."""
-    start = (len(losses) - 1) // STEPS_BETWEEN_LOSS_CHECKS * STEPS_BETWEEN_LOSS_CHECKS
+    start = (len(losses) - 1) // STEPS_BETWEEN_CHECKS * STEPS_BETWEEN_CHECKS
     for step, loss in enumerate(torch.stack(losses[start:]).tolist(), start + 1):
         if not math.isfinite(loss):
             raise TrainingDivergedError(

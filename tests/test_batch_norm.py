@@ -8,7 +8,14 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from cifar_lab.models.batch_norm import NarrowBatchNorm2d, fits_rows
+from cifar_lab.models import resnet_small
+from cifar_lab.models.batch_norm import (
+    NarrowBatchNorm2d,
+    fits_rows,
+    update_running_statistics,
+)
+
+IN_ROWS = "_BatchNormInRowsBackward"
 
 
 def random_features(*shape: int) -> Tensor:
@@ -18,7 +25,7 @@ def random_features(*shape: int) -> Tensor:
 
 
 @pytest.mark.parametrize("momentum", [0.1, None])
-@pytest.mark.parametrize("shape", [(16, 8, 32, 32), (3, 4, 4, 8), (2, 32, 5, 5), (4, 12, 5, 7)])
+@pytest.mark.parametrize("shape", [(16, 8, 32, 32), (3, 4, 4, 8), (2, 4, 4, 10), (4, 12, 5, 7)])
 def test_it_equals_pytorch_s_batch_norm(shape: tuple[int, ...], momentum: float | None) -> None:
     torch.manual_seed(0)
     norm = NarrowBatchNorm2d(shape[1], momentum=momentum)
@@ -29,6 +36,8 @@ def test_it_equals_pytorch_s_batch_norm(shape: tuple[int, ...], momentum: float 
     assert fits_rows(random_features(*shape)) == (shape[1] != 12)
     for _ in range(2):
         features = random_features(*shape)
+        assert (type(norm(features).grad_fn).__name__ == IN_ROWS) == (shape[1] != 12)
+        expected(features.double())  # both have now seen one batch more
         results = []
         for each, inputs in ((norm, features), (expected, features.double())):
             inputs.requires_grad_()
@@ -56,7 +65,9 @@ def test_other_inputs_are_left_to_pytorch(features: Tensor) -> None:
     expected.__class__ = nn.BatchNorm2d
     if features.dtype is torch.double:
         norm, expected = norm.double(), expected.double()
-    assert torch.equal(norm(features), expected(features))
+    out = norm(features)
+    assert type(out.grad_fn).__name__ != IN_ROWS
+    assert torch.equal(out, expected(features))
     assert torch.equal(norm.running_var, expected.running_var)  # type: ignore[arg-type]
 
 
@@ -72,3 +83,26 @@ def test_its_gradients_may_come_in_any_memory_format() -> None:
 def test_one_value_a_channel_is_refused_as_pytorch_does() -> None:
     with pytest.raises(ValueError, match="more than 1 value per channel"):
         NarrowBatchNorm2d(8)(torch.randn(1, 8, 1, 1))
+
+
+def test_it_is_what_the_small_resnet_trains_with() -> None:
+    model = resnet_small().to(memory_format=torch.channels_last)
+    images = torch.rand(2, 3, 32, 32).to(memory_format=torch.channels_last)
+    seen = []
+    for layer in model.modules():
+        if isinstance(layer, NarrowBatchNorm2d):
+            layer.register_forward_hook(lambda *args: seen.append(type(args[2].grad_fn).__name__))
+    model(images)
+    assert seen == [IN_ROWS] * 4
+
+
+@pytest.mark.parametrize("channels", [1, 4])
+def test_a_wrong_number_of_channels_is_refused(channels: int) -> None:
+    features = torch.randn(16, channels, 8, 8).to(memory_format=torch.channels_last)
+    with pytest.raises(RuntimeError, match="should contain"):
+        NarrowBatchNorm2d(8)(features)
+
+
+def test_one_value_a_channel_has_no_variance_to_keep() -> None:
+    with pytest.raises(ValueError, match="more than 1 value per channel"):
+        update_running_statistics(nn.BatchNorm2d(3), torch.zeros(3), torch.zeros(3), 1)

@@ -22,6 +22,7 @@ from cifar_lab.bench.side import WAYS, Measurement
 from cifar_lab.cli import main
 from cifar_lab.data import CIFAR100_MEAN, CIFAR100_STD, ImageSet, Role
 from cifar_lab.experiments import EXPERIMENTS, GROUPS
+from cifar_lab.models.batch_norm import NarrowBatchNorm2d
 from cifar_lab.state import EpochRecord
 from cifar_lab.training import fit
 
@@ -34,10 +35,12 @@ def images() -> ImageSet:
     return ImageSet(pixels, labels, Role.TRAIN, tuple(map(str, range(10))))
 
 
-@pytest.mark.parametrize("name", [*GROUPS["assignment-a"], "cifar100-smallcifarnet"])
+@pytest.mark.parametrize("name", [*GROUPS["assignment-a"], *GROUPS["assignment-b"]])
 def test_the_plain_networks_are_the_library_s(name: str) -> None:
     torch.manual_seed(0)
     plain = plain_model(EXPERIMENTS[name], 10)
+    assert not any(getattr(layer, "inplace", False) for layer in plain.modules())
+    assert not any(isinstance(layer, NarrowBatchNorm2d) for layer in plain.modules())
     library = EXPERIMENTS[name].build_model(10).to(memory_format=torch.channels_last)
     values = [value for name, value in library.state_dict().items() if "normalize" not in name]
     plain.load_state_dict(dict(zip(plain.state_dict(), values, strict=True)))

@@ -120,14 +120,16 @@ def test_images_held_out_give_the_accuracy_by_epoch_under_another_name(
     loads: list[tuple[str, Path | None]], data: Data, tmp_path: Path, capsys: Captured
 ) -> None:
     assert run_mlp(tmp_path, "--hold-out", "0.2") == 0
-    result = load_result(tmp_path / "cifar10-mlp-held-out" / "seed-0")
+    result = load_result(tmp_path / "cifar10-mlp-held-out-0.2" / "seed-0")
     assert [record.validation_accuracy is not None for record in result.history] == [True] * 3
     assert [record.test_accuracy for record in result.history] == [None] * 3
     images = 3 * (len(data.train) - round(0.2 * len(data.train)))
     assert result.training_flops == images * count_training_flops(SimpleMLP())
     assert not (tmp_path / "cifar10-mlp").exists()
     assert run_mlp(tmp_path, "--hold-out", "0.2", "--skip-finished") == 0
-    assert "cifar10-mlp-held-out (seed 0) is finished, skipped" in capsys.readouterr().out
+    assert "cifar10-mlp-held-out-0.2 (seed 0) is finished, skipped" in capsys.readouterr().out
+    assert run_mlp(tmp_path, "--hold-out", "0.4", "--skip-finished") == 0
+    assert (tmp_path / "cifar10-mlp-held-out-0.4" / "seed-0" / "result.json").exists()
 
 
 @pytest.mark.usefixtures("loads")

@@ -144,6 +144,14 @@ def test_a_subset_keeps_the_order_it_is_given(numbered: ImageSet) -> None:
     assert subset.role is Role.TRAIN and subset.class_names == numbered.class_names
 
 
+def test_a_subset_is_of_a_mask_or_counted_from_the_end_as_in_pytorch(numbered: ImageSet) -> None:
+    mask = numbered.labels == numbered.labels[3]
+    assert torch.equal(numbered.subset(mask).images, numbered.images[mask])
+    assert torch.equal(numbered.subset(torch.tensor([-1])).images, numbered.images[-1:])
+    with pytest.raises(IndexError, match="out of bounds"):
+        numbered.subset(torch.tensor([len(numbered)]))
+
+
 def test_test_images_stay_test_images(test: ImageSet) -> None:
     assert test.subset(torch.tensor([1, 2])).role is Role.TEST
     with pytest.raises(ValueError, match="can't be relabelled"):

@@ -9,9 +9,10 @@ import torch
 from torch import nn
 
 from cifar_lab.augment import CutMix, RandomCrop, RandomErasing
-from cifar_lab.optimizer import build_optimizer
+from cifar_lab.optimizer import build_optimizer, clear_tiny_averages
 from cifar_lab.recipe import Recipe, resolve_precision
 from cifar_lab.state import TrainingState
+from cifar_lab.training import train_epoch
 
 SGD = Recipe(epochs=1, batch_size=8, optimizer="sgd", learning_rate=0.1)
 
@@ -332,3 +333,30 @@ def test_everything_that_changes_the_training_is_off_unless_asked_for() -> None:
         "reestimate_norms": False,
     }
     assert {name: plain[name] for name in off} == off
+
+
+def test_averages_next_to_nothing_become_zero() -> None:
+    weights = nn.Parameter(torch.ones(4))
+    optimizer = build_optimizer(Recipe(1, 1, "adam", 0.1), nn.ParameterList([weights]))
+    weights.grad = torch.tensor([1.0, 0.0, -1e-30, 0.5])
+    optimizer.step()
+    optimizer.state[weights]["exp_avg"][3] = -1e-40
+    clear_tiny_averages(optimizer)
+    assert optimizer.state[weights]["exp_avg"].ne(0).tolist() == [True, False, True, False]
+    assert optimizer.state[weights]["exp_avg_sq"].ne(0).tolist() == [True, False, False, True]
+    assert optimizer.state[weights]["step"] == 1
+
+
+def test_units_that_have_died_leave_no_number_without_digits() -> None:
+    torch.manual_seed(0)
+    dead = nn.Linear(8, 4)
+    model = nn.Sequential(nn.Flatten(), dead, nn.ReLU(), nn.Linear(4, 2))
+    optimizer = build_optimizer(Recipe(1, 4, "adam", 1e-3), model)
+    batch = torch.rand(4, 1, 2, 4), torch.tensor([0, 1, 0, 1])
+    train_epoch(model, [batch] * 50, optimizer, nn.CrossEntropyLoss())
+    dead.bias.data.fill_(-100)
+    before = dead.weight.clone()
+    train_epoch(model, [batch] * 1000, optimizer, nn.CrossEntropyLoss())
+    average = optimizer.state[dead.weight]["exp_avg"]
+    assert torch.equal(average, torch.zeros_like(average))
+    assert not torch.equal(before, dead.weight), "momentum still moved them a while"

@@ -30,7 +30,7 @@ from cifar_lab.recipe import Recipe
 from cifar_lab.schedule import learning_rate_at
 from cifar_lab.state import EpochRecord
 
-WORKERS = 2
+WORKERS = 2  # as Colab's machines have cores
 
 
 class PILImages(Dataset[tuple[Tensor, int]]):

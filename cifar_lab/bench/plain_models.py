@@ -20,6 +20,7 @@ def plain_model(experiment: Experiment, num_classes: int) -> nn.Module:
     """
     builders: dict[str, Callable[[int], nn.Module]] = {
         "skeleton": _skeleton,
+        "tinynet": _tinynet,
         "convnet": _convnet,
         "resnet-small": _resnet_small,
         "resnet-wide": _resnet_wide,
@@ -39,6 +40,12 @@ def _convnet(classes: int) -> nn.Module:
     early = [*_conv_relu(3, 32), *_conv_relu(32, 32), nn.MaxPool2d(2)]
     late = [*_conv_relu(32, 64), *_conv_relu(64, 64), *_conv_relu(64, 64), nn.AvgPool2d(2)]
     return nn.Sequential(*early, *late, nn.Flatten(), nn.Linear(64 * 8 * 8, classes))
+
+
+def _tinynet(classes: int) -> nn.Module:
+    layers = [*_conv_relu(3, 32), nn.MaxPool2d(2), *_conv_relu(32, 64), nn.MaxPool2d(2)]
+    head = [nn.Flatten(), nn.Linear(64 * 8 * 8, 128), nn.ReLU(), nn.Linear(128, classes)]
+    return nn.Sequential(*layers, *head)
 
 
 def _resnet_small(classes: int) -> nn.Module:

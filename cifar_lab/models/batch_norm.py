@@ -9,23 +9,27 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
-ROW = 64  # numbers: some pixels together, enough to fill the widest registers of a CPU
+NARROW = 16  # fewer channels than this don't fill the widest registers of a CPU
+ROW = 64  # numbers: some pixels together, which do
 
 
 class NarrowBatchNorm2d(nn.BatchNorm2d):
-    """`BatchNorm2d`, faster in training on the CPU where there are fewer than 16 channels.
+    """`BatchNorm2d`, faster in training on the CPU where there are fewer than `NARROW` channels.
 
     Channels-last, a pixel's channels lie side by side, and PyTorch's loops go over them. Where they
     are fewer than the processor multiplies at once, its backward pass goes through them one by one:
     for 8 channels it takes eight times as long as for 16. Here several pixels make one row of `ROW`
     numbers, and what comes out for each place in the row is then put together for each channel.
 
-    The result is `BatchNorm2d`'s but for rounding; inputs of another kind are left to it.
+    The result is `BatchNorm2d`'s but for rounding, and inputs of another kind are left to it. There
+    is no gradient of the gradient here.
     """
 
     def forward(self, x: Tensor) -> Tensor:
         """Features (N, C, H, W) -> features of the same shape."""
-        if not (self.training and self.affine and self.track_running_stats and fits_rows(x)):
+        complete = self.weight is not None and self.bias is not None and self.track_running_stats
+        fits = fits_rows(x) and x.size(1) == self.num_features
+        if not (self.training and complete and fits):
             return super().forward(x)
         out, mean, variance = _BatchNormInRows.apply(x, self.weight, self.bias, self.eps)
         update_running_statistics(self, mean, variance, x.numel() // x.size(1))
@@ -38,6 +42,7 @@ def fits_rows(x: Tensor) -> bool:
         x.device.type == "cpu"
         and x.dtype == torch.float32
         and x.is_contiguous(memory_format=torch.channels_last)
+        and 0 < x.size(1) < NARROW
         and ROW % x.size(1) == 0
         and x.numel() % ROW == 0
         and x.numel() > ROW
@@ -55,7 +60,12 @@ def update_running_statistics(
         mean: of each channel, (C,).
         variance: the same, divided by the count and not by one less.
         count: numbers in each channel.
+
+    Raises:
+        ValueError: one number has no variance.
     """
+    if count < 2:
+        raise ValueError("Batch norm expected more than 1 value per channel; use larger batches.")
     running = dict(norm.named_buffers())
     running["num_batches_tracked"] += 1
     share = norm.momentum
@@ -73,7 +83,7 @@ class _BatchNormInRows(torch.autograd.Function):
         ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, eps: float
     ) -> tuple[Tensor, Tensor, Tensor]:
         rows, channels = _rows(x), x.size(1)
-        means, variances = torch.zeros(ROW), torch.zeros(ROW)
+        means, variances = x.new_zeros(ROW), x.new_zeros(ROW)
         functional.batch_norm(rows, means, variances, training=True, momentum=1.0)
         variances *= (len(rows) - 1) / len(rows)
         means, variances = means.view(-1, channels), variances.view(-1, channels)

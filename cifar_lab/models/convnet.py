@@ -1,4 +1,7 @@
-"""Plain convolutional networks: the exercise's skeleton and its solution (A), and TinyNet (B)."""
+"""Plain convolutional networks: the exercise's skeleton and its solution (A), and TinyNet (B).
+
+ReLUs work in place: a hook that looks at a layer's output has to copy it.
+"""
 
 from __future__ import annotations
 

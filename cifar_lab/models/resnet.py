@@ -1,4 +1,8 @@
-"""Residual networks of bottleneck blocks (assignment A; He et al. 2015, arXiv:1512.03385)."""
+"""Residual networks of bottleneck blocks (assignment A; He et al. 2015, arXiv:1512.03385).
+
+ReLUs and additions work in place. A hook that looks at a layer's output has to copy it, and one on
+gradients belongs on a whole block.
+"""
 
 from __future__ import annotations
 
@@ -6,12 +10,12 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
-from cifar_lab.models.batch_norm import NarrowBatchNorm2d
+from cifar_lab.models.batch_norm import NARROW, NarrowBatchNorm2d
 
 
 def conv_bn(in_channels: int, out_channels: int, kernel_size: int) -> list[nn.Module]:
     """A convolution that keeps height and width, without bias since batch norm brings one."""
-    norm = NarrowBatchNorm2d if out_channels < 16 else nn.BatchNorm2d
+    norm = NarrowBatchNorm2d if out_channels < NARROW else nn.BatchNorm2d
     return [
         nn.Conv2d(in_channels, out_channels, kernel_size, padding=kernel_size // 2, bias=False),
         norm(out_channels),
