@@ -45,7 +45,7 @@ def predict(
     """
     device = device_of(model)
     num_classes = num_classes_of(data)
-    logits, labels = [], []
+    logits, labels = torch.empty(0, device=device), torch.empty(0, dtype=torch.int64, device=device)
     loader = as_loader(data, batch_size, device)
     for source in sources_of(data):
         source.uses.count += 1
@@ -55,9 +55,10 @@ def predict(
             check_logits(batch_logits, batch_labels, num_classes)
             if batch_labels.ndim != 1:
                 raise ValueError("Evaluation needs one class number an image, not soft labels.")
-            logits.append(batch_logits)
-            labels.append(batch_labels)
-    return torch.cat(logits).cpu(), torch.cat(labels).cpu()
+            # Joined at once: many small tensors would lie between large ones' memory and split it.
+            logits = torch.cat([logits, batch_logits])
+            labels = torch.cat([labels, batch_labels])
+    return logits.cpu(), labels.cpu()
 
 
 def test_accuracy(model: nn.Module, loader: ImageSet | Loader) -> float:

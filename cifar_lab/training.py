@@ -93,7 +93,8 @@ def train_epoch(
     autocast: AbstractContextManager[Any] = nullcontext()
     if precision != "fp32":
         autocast = torch.autocast(device.type, AUTOCAST_TYPES[precision])
-    losses: list[Tensor] = []
+    losses: list[float] = []
+    unread: list[Tensor] = []
     model.train()
     for images, labels in batches_on(loader, device):
         with autocast:
@@ -107,25 +108,26 @@ def train_epoch(
             nn.utils.clip_grad_norm_(model.parameters(), gradient_clip)
         scaler.step(optimizer)
         scaler.update()
-        losses.append(loss.detach())
+        unread.append(loss.detach())
         if after_step is not None:
-            after_step(len(losses))
-        if len(losses) % STEPS_BETWEEN_CHECKS == 0:
-            _check_finite(losses)
+            after_step(len(losses) + len(unread))
+        if len(unread) == STEPS_BETWEEN_CHECKS:
+            _read_losses(unread, losses)
             clear_tiny_averages(optimizer)
-    _check_finite(losses)
-    return fmean(torch.stack(losses).tolist())
+    _read_losses(unread, losses)
+    return fmean(losses)
 
 
-def _check_finite(losses: list[Tensor]) -> None:
-    """Look at the latest losses only: the earlier ones were looked at before."""
-    start = (len(losses) - 1) // STEPS_BETWEEN_CHECKS * STEPS_BETWEEN_CHECKS
-    for step, loss in enumerate(torch.stack(losses[start:]).tolist(), start + 1):
+def _read_losses(unread: list[Tensor], losses: list[float]) -> None:
+    """Move the latest losses from the device to the list of the epoch's; they must be finite."""
+    for loss in torch.stack(unread).tolist() if unread else []:
+        losses.append(loss)
         if not math.isfinite(loss):
             raise TrainingDivergedError(
-                f"the loss became {loss} at step {step}. The usual cause is a learning rate that "
-                "is too high: try a tenth of it. Inputs that are NaN or infinite do it too."
+                f"the loss became {loss} at step {len(losses)}. The usual cause is a learning rate "
+                "that is too high: try a tenth of it. Inputs that are NaN or infinite do it too."
             )
+    unread.clear()
 
 
 def fit(
