@@ -90,19 +90,24 @@ def _run(options: argparse.Namespace) -> None:
             )
 
 
+def _named(options: argparse.Namespace) -> list[Experiment]:
+    """The named experiments, on another dataset where one is given."""
+    experiments = [EXPERIMENTS[name] for name in find_experiments(options.names)]
+    if options.dataset is not None:
+        experiments = [replace(each, dataset=options.dataset) for each in experiments]
+    return experiments
+
+
 def _wanted(options: argparse.Namespace) -> list[Experiment]:
     """The named experiments, with what the options of `run` change in them."""
     experiments = []
-    for name in find_experiments(options.names):
-        experiment = EXPERIMENTS[name]
-        if options.dataset is not None:
-            experiment = replace(experiment, dataset=options.dataset)
+    for experiment in _named(options):
         if options.epochs is not None:
             experiment = replace(experiment, recipe=experiment.recipe.with_epochs(options.epochs))
         if options.hold_out is not None:
             experiment = replace(
                 experiment,
-                name=f"{name}-held-out-{options.hold_out:g}",
+                name=f"{experiment.name}-held-out-{options.hold_out:g}",
                 validation_fraction=options.hold_out,
             )
         experiments.append(experiment)
@@ -110,10 +115,7 @@ def _wanted(options: argparse.Namespace) -> list[Experiment]:
 
 
 def _table(options: argparse.Namespace) -> None:
-    experiments = [EXPERIMENTS[name] for name in find_experiments(options.names)]
-    if options.dataset is not None:
-        experiments = [replace(each, dataset=options.dataset) for each in experiments]
-    results = _find(options.out or RUNS, experiments)
+    results = _find(options.out or RUNS, _named(options))
     datasets = list(dict.fromkeys(runs[0].dataset for runs in results.values()))
     for dataset in datasets or [""]:
         group = {name: runs for name, runs in results.items() if runs[0].dataset == dataset}
