@@ -80,6 +80,28 @@ def test_learning_curves_have_a_line_a_result(make_result: MakeResult) -> None:
     assert_drawable(figure)
 
 
+def test_accuracy_against_cost_shares_a_training_s_operations_among_its_epochs(
+    make_result: MakeResult,
+) -> None:
+    """A training of 6e12 operations over three epochs has done 2e12 after the first."""
+    validated = [EpochRecord(epoch, 1.5, 10.0 * epoch, None, 1.0) for epoch in (1, 2, 3)]
+    results = [
+        make_result(60.0, title="A", training_flops=1e12),
+        make_result(title="B", history=validated, training_flops=6e12),
+    ]
+    figure = plots.plot_accuracy_against_cost(results)
+    (axes,) = figure.axes
+    first, second = axes.lines
+    assert first.get_xdata().tolist() == pytest.approx([0.5e12, 1e12])
+    assert first.get_ydata().tolist() == [50.0, 60.0]
+    assert second.get_xdata().tolist() == pytest.approx([2e12, 4e12, 6e12])
+    assert second.get_ydata().tolist() == [10.0, 20.0, 30.0]
+    legend = [text.get_text() for text in axes.get_legend().get_texts()]
+    assert legend == ["A", "B (validation)"]
+    assert axes.get_xscale() == "log"
+    assert_drawable(figure)
+
+
 def test_accuracy_against_parameters_has_a_named_point_a_result(make_result: MakeResult) -> None:
     sizes = {"A": (42_362, 60.0), "B": (308_310, 41.0), "C": (121_306, 72.0)}
     results = [
