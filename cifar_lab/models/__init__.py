@@ -11,6 +11,7 @@ from torch import nn
 
 from cifar_lab.errors import unknown_name
 from cifar_lab.models.convnet import ConvNet, SkeletonConvNet, TinyNet
+from cifar_lab.models.mbconv import MBConvBlock, MBConvNet
 from cifar_lab.models.mlp import SimpleMLP
 from cifar_lab.models.normalize import Normalize
 from cifar_lab.models.resnet import (
@@ -36,6 +37,8 @@ __all__ = [
     "BottleneckResNet",
     "ConvNet",
     "DSConvBlock",
+    "MBConvBlock",
+    "MBConvNet",
     "Normalize",
     "SharedStage",
     "SimpleMLP",

@@ -1,0 +1,90 @@
+"""Inverted bottlenecks with squeeze-and-excitation: another way to spend a million parameters.
+
+Sandler et al. 2018 (arXiv:1801.04381); Tan and Le 2019 (arXiv:1905.11946).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from torch import Tensor, nn
+
+from cifar_lab.data import CIFAR100_MEAN, CIFAR100_STD
+from cifar_lab.models.normalize import Normalize
+from cifar_lab.models.wide_resnet import SqueezeExcitation, he_conv
+
+EXPANSION = 6
+
+
+class MBConvBlock(nn.Module):
+    """A 1x1 convolution to six times the channels, 3x3 depthwise, gates, 1x1 down again.
+
+    Neighbouring pixels are looked at where that is cheap, one weight a pixel and channel, and among
+    many channels. The last convolution has no nonlinearity behind it, which would lose some of what
+    few channels hold. The shortcut is the identity; where channels or size change, there is none.
+    """
+
+    def __init__(self, in_channels: int, out_channels: int, stride: int = 1) -> None:
+        super().__init__()
+        inside = EXPANSION * in_channels
+        self.residual = nn.Sequential(
+            he_conv(in_channels, inside, kernel_size=1),
+            nn.BatchNorm2d(inside),
+            nn.SiLU(inplace=True),
+            nn.Conv2d(inside, inside, 3, stride, padding=1, groups=inside, bias=False),
+            nn.BatchNorm2d(inside),
+            nn.SiLU(inplace=True),
+            SqueezeExcitation(inside, reduction=4 * EXPANSION),
+            he_conv(inside, out_channels, kernel_size=1),
+            nn.BatchNorm2d(out_channels),
+        )
+        self.has_shortcut = in_channels == out_channels and stride == 1
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Features (N, in_channels, H, W) -> (N, out_channels, H / stride, W / stride)."""
+        return x + self.residual(x) if self.has_shortcut else self.residual(x)
+
+
+class MBConvNet(nn.Module):
+    """A 3x3 convolution, groups of MBConv blocks, a 1x1 convolution, average pooling, linear.
+
+    The normalisation with CIFAR-100's statistics is its first layer. Images keep their full height
+    and width through the first group.
+
+    Args:
+        stem_channels: that the first convolution gives.
+        groups: (channels, blocks) of each; every group but the first halves height and width.
+        head_channels: going into the linear layer.
+        num_classes: logits in the output.
+    """
+
+    def __init__(
+        self,
+        stem_channels: int,
+        groups: Sequence[tuple[int, int]],
+        head_channels: int = 320,
+        num_classes: int = 100,
+    ) -> None:
+        super().__init__()
+        self.normalize = Normalize(CIFAR100_MEAN, CIFAR100_STD)
+        layers: list[nn.Module] = [
+            he_conv(3, stem_channels, kernel_size=3),
+            nn.BatchNorm2d(stem_channels),
+        ]
+        inside = stem_channels
+        for group, (channels, blocks) in enumerate(groups):
+            for block in range(blocks):
+                stride = 2 if group > 0 and block == 0 else 1
+                layers.append(MBConvBlock(inside, channels, stride))
+                inside = channels
+        self.features = nn.Sequential(
+            *layers,
+            he_conv(inside, head_channels, kernel_size=1),
+            nn.BatchNorm2d(head_channels),
+            nn.SiLU(inplace=True),
+        )
+        self.head = nn.Linear(head_channels, num_classes)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Images (N, 3, 32, 32) in [0, 1] -> logits (N, num_classes)."""
+        return self.head(self.features(self.normalize(images)).mean(dim=(2, 3)))
