@@ -40,7 +40,7 @@ from cifar_lab.evaluation import (
 )
 from cifar_lab.experiments import ASSIGNMENT_A_RECIPE, EXPERIMENTS, GROUPS, Experiment
 from cifar_lab.loading import Batches
-from cifar_lab.measured import load_measured
+from cifar_lab.measured import load_measured, load_measured_run
 from cifar_lab.models import (
     MODELS,
     BottleneckResBlock,
@@ -124,6 +124,7 @@ __all__ = [
     "fit",
     "load",
     "load_measured",
+    "load_measured_run",
     "load_or_stand_in",
     "load_pretrained",
     "load_result",

@@ -8,8 +8,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import mean, stdev
 
+from cifar_lab.errors import unknown_name
 from cifar_lab.files import write_text
-from cifar_lab.results import Result
+from cifar_lab.results import Result, load_result
+
+RUNS_FOLDER = Path(__file__).with_name("measured_runs")
 
 
 @dataclass(frozen=True)
@@ -98,6 +101,18 @@ def load_measured(path: str | Path | None = None) -> list[Measured]:
         raise ValueError(
             f"{path} holds no figures that `save_measured` wrote ({error})."
         ) from error
+
+
+def load_measured_run(name: str) -> Result:
+    """A run of an experiment that the package's authors made on CIFAR, with its learning curve.
+
+    Raises:
+        ValueError: none of that experiment comes with the package; the message offers the nearest.
+    """
+    names = sorted(path.name for path in RUNS_FOLDER.iterdir())
+    if name not in names:
+        raise unknown_name("measured run", name, names)
+    return load_result(RUNS_FOLDER / name)
 
 
 def pareto_front(points: Sequence[tuple[float, float]]) -> list[int]:

@@ -9,7 +9,8 @@ from conftest import synthetic_set
 
 from cifar_lab.data import Data, Role
 from cifar_lab.experiments import EXPERIMENTS, GROUPS, find_experiments
-from cifar_lab.models import WideResNet
+from cifar_lab.models import WhitenedResNet
+from cifar_lab.models.whitened import Stage
 from cifar_lab.runs import run
 
 # What the course reports after three epochs, in percent.
@@ -91,8 +92,8 @@ def test_cifar100_s_frontier_trains_measures_and_saves(tmp_path: Path) -> None:
         sets.append(replace(drawn, class_names=tuple(str(label) for label in range(100))))
     whole = EXPERIMENTS["cifar100-frontier"]
     recipe = replace(whole.recipe.with_epochs(2), batch_size=16, unmixed_epochs=1)
-    assert recipe.warmup_epochs == 1
-    experiment = replace(whole, model=partial(WideResNet, 8, [(8, 2), (16, 1)]), recipe=recipe)
+    model = partial(WhitenedResNet, [Stage(32)], num_classes=100)
+    experiment = replace(whole, model=model, recipe=recipe)
     data = Data("synthetic", *sets)
     result = run(experiment, data=data, out=tmp_path, device="cpu", progress=False)
     assert [record.epoch for record in result.history] == [1, 2]

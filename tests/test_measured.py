@@ -9,7 +9,14 @@ from statistics import mean, stdev
 import pytest
 
 from cifar_lab.experiments import EXPERIMENTS
-from cifar_lab.measured import load_measured, pareto_front, save_measured, summarize
+from cifar_lab.measured import (
+    RUNS_FOLDER,
+    load_measured,
+    load_measured_run,
+    pareto_front,
+    save_measured,
+    summarize,
+)
 from cifar_lab.models.size import count_parameters, count_training_flops
 from cifar_lab.results import Result
 
@@ -83,3 +90,23 @@ def test_the_front_is_what_no_other_point_beats() -> None:
             assert (points[number] in [points[one] for one in front]) is not beaten
         costs = [points[number][0] for number in front]
         assert all(one < other for one, other in itertools.pairwise(costs)), "each place once"
+
+
+@pytest.mark.parametrize("name", sorted(path.name for path in RUNS_FOLDER.iterdir()))
+def test_a_measured_run_is_of_its_experiment_s_model_and_data(name: str) -> None:
+    result, experiment = load_measured_run(name), EXPERIMENTS[name]
+    assert (result.experiment, result.dataset) == (name, experiment.dataset)
+    model = experiment.build_model(result.num_classes)
+    assert result.parameters == count_parameters(model)
+    assert result.recipe == experiment.recipe.with_epochs(result.recipe.epochs)
+    # A tenth of the training images was held out to draw the curve by.
+    trained_on = 45_000 * len(result.history)
+    assert result.training_flops == count_training_flops(model) * trained_on
+    curve = [record.validation_accuracy for record in result.history]
+    assert all(accuracy is not None and 0 < accuracy < 100 for accuracy in curve)
+    assert result.test_uses == 1
+
+
+def test_a_run_that_nobody_made_is_answered_with_those_there_are() -> None:
+    with pytest.raises(ValueError, match="cifar100-smallcifarnet"):
+        load_measured_run("cifar100-smallcifarnets")

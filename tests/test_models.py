@@ -36,7 +36,7 @@ FRONTIER = {
     "frontier-wide": 119_544,
     "frontier-tiny": 3_312,
     "frontier-94": 902_072,
-    "frontier-100": 901_872,
+    "frontier-100": 914_616,
 }
 
 

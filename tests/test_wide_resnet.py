@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from cifar_lab.models import SqueezeExcitation, WideBlock, WideResNet, build_model
+from cifar_lab.models import SqueezeExcitation, WideBlock, WideResNet
 from cifar_lab.models.size import count_macs, count_parameters
 from cifar_lab.models.wide_resnet import he_conv
 
@@ -97,7 +97,7 @@ def test_the_size_and_the_cost_are_a_hand_count() -> None:
         inside = channels
     gate_biases = 3 * (48 + 6) + 3 * (80 + 10) + 2 * (112 + 14)
     head = 112 * 100
-    model = build_model("frontier-100", 100)
+    model = WideResNet(32, [(48, 3), (80, 3), (112, 2)])
     weights = stem + sum(convolutions.values()) + gates + head
     parameters = weights + norms + gate_biases + 100
     assert count_parameters(model) == parameters < 1_000_000

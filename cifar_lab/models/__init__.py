@@ -25,11 +25,12 @@ from cifar_lab.models.whitened import (
     SharedStage,
     WhitenedResNet,
     frontier_94,
+    frontier_100,
     frontier_tiny,
     frontier_wide,
 )
 from cifar_lab.models.whitening import Whitening
-from cifar_lab.models.wide_resnet import SqueezeExcitation, WideBlock, WideResNet, frontier_100
+from cifar_lab.models.wide_resnet import SqueezeExcitation, WideBlock, WideResNet
 
 __all__ = [
     "MODELS",

@@ -1,4 +1,4 @@
-"""Wide residual networks with squeeze-and-excitation: the frontier on CIFAR-100.
+"""Wide residual networks with squeeze-and-excitation.
 
 Zagoruyko and Komodakis 2016 (arXiv:1605.07146); Hu et al. 2017 (arXiv:1709.01507).
 """
@@ -109,8 +109,3 @@ class WideResNet(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         """Images (N, 3, 32, 32) in [0, 1] -> logits (N, num_classes)."""
         return self.head(self.features(self.normalize(images)).mean(dim=(2, 3)))
-
-
-def frontier_100(num_classes: int = 100) -> WideResNet:
-    """For CIFAR-100 with under a million parameters: 901,872, and 234 million MACs."""
-    return WideResNet(32, [(48, 3), (80, 3), (112, 2)], num_classes)
