@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -66,6 +67,8 @@ class Batches:
         self.shuffle = shuffle
         self.seed = seed
         self.transform = transform
+        if mix is not None and mix.num_classes is None:
+            mix = replace(mix, num_classes=image_set.num_classes)
         self.mix = mix
         self.mixed_epochs = math.inf if mixed_epochs is None else mixed_epochs
         self.memory_format = torch.channels_last if channels_last else torch.contiguous_format

@@ -609,6 +609,13 @@ def test_mixing_refuses_labels_that_do_not_fit(labels: Tensor) -> None:
         MixUp(num_classes=10)(torch.zeros(3, 3, 4, 4), labels, rng())
 
 
+@pytest.mark.parametrize("mix", [CutMix(), MixUp()])
+def test_mixing_without_a_number_of_classes_asks_for_it(mix: CutMix | MixUp) -> None:
+    with pytest.raises(ValueError, match="how many classes there are; give num_classes"):
+        mix(torch.zeros(2, 3, 4, 4), torch.zeros(2, dtype=torch.int64), rng())
+    assert (CutMix().alpha, MixUp().alpha) == (1.0, 0.2)
+
+
 # ---- on a GPU
 
 

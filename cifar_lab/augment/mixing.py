@@ -17,11 +17,11 @@ from cifar_lab.augment.common import check_images
 
 @dataclass(frozen=True)
 class _Mix:
-    num_classes: int
-    alpha: float
+    num_classes: int | None = None
+    alpha: float = 1.0
 
     def __post_init__(self) -> None:
-        if self.num_classes < 2:
+        if self.num_classes is not None and self.num_classes < 2:
             raise ValueError(f"num_classes is {self.num_classes}; expected at least 2.")
         if not 0 < self.alpha < float("inf"):
             raise ValueError(f"alpha is {self.alpha}; expected a number above 0.")
@@ -35,6 +35,8 @@ class _Mix:
     ) -> tuple[Tensor, Tensor]:
         from torchvision.transforms import v2  # imported late: it takes seconds
 
+        if self.num_classes is None:
+            raise ValueError(f"{name} doesn't know how many classes there are; give num_classes.")
         check_images(images)
         if labels.dtype != torch.int64 or labels.shape != images.shape[:1]:
             raise ValueError(
@@ -56,15 +58,13 @@ class CutMix(_Mix):
     Yun et al., 2019, https://arxiv.org/abs/1905.04899.
 
     Args:
-        num_classes: how many classes there are.
+        num_classes: how many classes there are; None, in a recipe, for as many as the images have.
         alpha: of the Beta(alpha, alpha) that the kept share is drawn from; 1 is uniform.
 
     Raises:
-        ValueError: fewer than two classes, an alpha that is not above 0, or, when called, labels
-            that are not (N,), int64.
+        ValueError: fewer than two classes, an alpha that is not above 0, or, when called, no number
+            of classes, or labels that are not (N,), int64.
     """
-
-    alpha: float = 1.0
 
     def __call__(
         self, images: Tensor, labels: Tensor, generator: torch.Generator
