@@ -51,24 +51,36 @@ def build_optimizer(
 
 
 def _parameter_groups(recipe: Recipe, model: nn.Module) -> list[dict[str, Any]]:
-    """Trainable parameters: all in one group, or those with the other learning rate in a second.
+    """Trainable parameters: all in one group, or a group for each learning rate.
 
-    A group's "share" of the recipe's learning rate stays as it is while the schedule changes both.
+    A group's "share" of the recipe's learning rate stays as it is while the schedule changes all.
     """
-    trainable = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    if recipe.other_learning_rate is None:
-        return [{"params": trainable}]
+    rate, other, bias = recipe.learning_rate, recipe.other_learning_rate, recipe.bias_learning_rate
+    rates = {"convolution": rate, "other": other or rate, "bias": bias or rate}
+    trainable = {
+        name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad
+    }
+    if other is None and bias is None:
+        return [{"params": list(trainable.values())}]
     convolutions = {
         id(module.weight) for module in model.modules() if isinstance(module, nn.Conv2d)
     }
-    weights = [parameter for parameter in trainable if id(parameter) in convolutions]
-    others = [parameter for parameter in trainable if id(parameter) not in convolutions]
-    share = recipe.other_learning_rate / recipe.learning_rate
-    first: dict[str, Any] = {"params": weights, "share": 1.0}
-    if recipe.optimizer == "muon":
-        first["orthogonal"] = True
-    second = {"params": others, "share": share, "lr": recipe.other_learning_rate}
-    return [group for group in (first, second) if group["params"]]
+    kinds: dict[str, list[nn.Parameter]] = {"convolution": [], "other": [], "bias": []}
+    for name, parameter in trainable.items():
+        is_bias = bias is not None and name.rpartition(".")[2] == "bias"
+        kind = "convolution" if id(parameter) in convolutions else "other"
+        kinds["bias" if is_bias else kind].append(parameter)
+    orthogonal = {"orthogonal": True} if recipe.optimizer == "muon" else {}
+    return [
+        {
+            "params": parameters,
+            "lr": rates[kind],
+            "share": rates[kind] / rate,
+            **(orthogonal if kind == "convolution" else {}),
+        }
+        for kind, parameters in kinds.items()
+        if parameters
+    ]
 
 
 @torch.no_grad()

@@ -18,13 +18,14 @@ PRECISIONS = ("auto", "fp32", "bf16", "fp16")
 NUMBERS = (
     "learning_rate",
     "other_learning_rate",
+    "bias_learning_rate",
     "momentum",
     "weight_decay",
     "label_smoothing",
     "gradient_clip",
     "ema_decay",
 )
-CAN_BE_NONE = ("other_learning_rate", "gradient_clip", "ema_decay")
+CAN_BE_NONE = ("other_learning_rate", "bias_learning_rate", "gradient_clip", "ema_decay")
 SCHEDULES = ("constant", "cosine", "one-cycle")
 SCHEDULE_INTERVALS = ("step", "epoch")
 
@@ -62,6 +63,8 @@ class Recipe:
         other_learning_rate: `learning_rate` for all that is not a convolution's weights: biases,
             norms, linear layers. None for the same. Muon needs it: its orthogonal steps are for
             the convolutions, the others get SGD's.
+        bias_learning_rate: the same for biases, of layers and norms, alone; None for what they have
+            without it.
         unmixed_epochs: the last of `epochs`, in which `mix` is off, so that training ends on images
             like those it is tested on.
         reestimate_norms: at the end, compute batch norm's running statistics anew from the training
@@ -93,6 +96,7 @@ class Recipe:
     other_learning_rate: float | None = None
     unmixed_epochs: int = 0
     reestimate_norms: bool = False
+    bias_learning_rate: float | None = None
 
     def __post_init__(self) -> None:
         for name in ("epochs", "batch_size"):
@@ -114,7 +118,7 @@ class Recipe:
             optional = name in CAN_BE_NONE
             if not isinstance(value, int | float) and not (optional and value is None):
                 raise ValueError(f"{name} is {value!r}; expected a number.")
-        for name in ("learning_rate", "other_learning_rate"):
+        for name in ("learning_rate", "other_learning_rate", "bias_learning_rate"):
             rate = getattr(self, name)
             if rate is not None and not 0 < rate < float("inf"):
                 raise ValueError(f"{name} is {rate!r}; expected a number above 0, such as 1e-3.")

@@ -100,6 +100,7 @@ def test_what_the_plain_way_does_not_have_is_refused(images: ImageSet) -> None:
         {"mix": MixUp(10)},
         {"schedule": "cosine", "schedule_per": "step"},
         {"other_learning_rate": 0.1},
+        {"bias_learning_rate": 0.1},
     ):
         with pytest.raises(ValueError, match="can't compare"):
             PlainWay(experiment, replace(experiment.recipe, **changes), cpu)

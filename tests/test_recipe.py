@@ -143,6 +143,21 @@ def test_the_other_learning_rate_is_for_all_but_convolutions(optimizer: str) -> 
     assert convolutions.get("orthogonal", False) is (optimizer == "muon")
 
 
+@pytest.mark.parametrize("other", [None, 0.05])
+def test_the_bias_learning_rate_is_for_biases_alone(other: float | None) -> None:
+    model = Separable()
+    recipe = replace(SGD, learning_rate=0.2, other_learning_rate=other, bias_learning_rate=3.0)
+    groups = build_optimizer(recipe, model).param_groups
+    rates = {id(p): group["lr"] for group in groups for p in group["params"]}
+    convolutions = [id(model[0].weight), id(model[1].weight)]
+    for name, parameter in model.named_parameters():
+        expected = 0.2 if id(parameter) in convolutions else other or 0.2
+        assert rates[id(parameter)] == (3.0 if name.endswith(".bias") else expected), name
+    state = TrainingState(model, recipe, "fp32")
+    state.set_learning_rate(0.1)
+    assert [group["lr"] for group in state.optimizer.param_groups][-1] == 1.5
+
+
 def test_a_schedule_changes_both_learning_rates_alike() -> None:
     recipe = replace(SGD, learning_rate=0.2, other_learning_rate=0.05)
     state = TrainingState(Separable(), recipe, "fp32")
@@ -315,6 +330,7 @@ def test_everything_that_changes_the_training_is_off_unless_asked_for() -> None:
     plain = SGD.to_dict()
     off = {
         "other_learning_rate": None,
+        "bias_learning_rate": None,
         "momentum": 0,
         "nesterov": False,
         "weight_decay": 0,

@@ -108,6 +108,7 @@ def test_muon_and_whitening_resume_to_the_bit(
         optimizer="muon",
         learning_rate=0.08,
         other_learning_rate=0.1,
+        bias_learning_rate=10.0,
         momentum=0.85,
         schedule="one-cycle",
         ema_decay=ema_decay,
@@ -186,7 +187,12 @@ def test_a_checkpoint_of_before_a_setting_was_there_goes_on(
     with pytest.raises(StopError):
         train_on(train, recipe, checkpoint=path, on_epoch=stop_after(2))
     content = torch.load(path, weights_only=True)
-    for setting in ("other_learning_rate", "unmixed_epochs", "reestimate_norms"):
+    for setting in (
+        "other_learning_rate",
+        "bias_learning_rate",
+        "unmixed_epochs",
+        "reestimate_norms",
+    ):
         del content["recipe"][setting]
     del content["recipe"]["augment"][0]["padding_mode"]
     torch.save(content, path)

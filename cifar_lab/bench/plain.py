@@ -137,11 +137,12 @@ class PlainWay:
 
     def __init__(self, experiment: Experiment, recipe: Recipe, device: torch.device) -> None:
         changes = recipe.schedule != "constant" or recipe.warmup_epochs > 0
-        two_rates = recipe.other_learning_rate is not None
-        if recipe.mix or two_rates or (changes and recipe.schedule_per == "step"):
+        rates = (recipe.other_learning_rate, recipe.bias_learning_rate)
+        several = any(rate is not None for rate in rates)
+        if recipe.mix or several or (changes and recipe.schedule_per == "step"):
             raise ValueError(
-                f"{experiment.name} mixes images, has two learning rates or changes them at each "
-                "step; the plain way does none of it, so the benchmark can't compare them."
+                f"{experiment.name} mixes images, has several learning rates or changes them at "
+                "each step; the plain way does none of it, so the benchmark can't compare them."
             )
         self.experiment, self.recipe, self.device = experiment, recipe, device
         self.loss_fn = nn.CrossEntropyLoss(label_smoothing=recipe.label_smoothing)
