@@ -19,7 +19,7 @@ from cifar_lab.doctor import examine
 from cifar_lab.errors import USER_ERRORS
 from cifar_lab.evaluation import test_accuracy
 from cifar_lab.experiments import EXPERIMENTS, GROUPS, Experiment, find_experiments
-from cifar_lab.measured import save_measured, summarize
+from cifar_lab.measured import load_measured_run, measured_run_names, save_measured, summarize
 from cifar_lab.models.size import architecture_digest, count_parameters
 from cifar_lab.notebook import run_notebook
 from cifar_lab.pretrained import load_pretrained
@@ -138,12 +138,17 @@ def _find(out: Path, experiments: Sequence[Experiment]) -> dict[str, list[Result
 
 def _evaluate(options: argparse.Namespace) -> None:
     model = load_pretrained(options.name).to(as_device(options.device))
-    data = load(EXPERIMENTS[options.name].dataset, options.data)
+    experiment = EXPERIMENTS[options.name]
+    data = load(experiment.dataset, options.data)
     accuracy = test_accuracy(model, data.test)
     print(
         f"{options.name}: {count_parameters(model):,} parameters, test accuracy {accuracy:.2f} % "
         f"on the {len(data.test):,} test images of {DATASET_TITLES[data.name]}"
     )
+    if options.name in measured_run_names():
+        trained, whole = load_measured_run(options.name).recipe.epochs, experiment.recipe.epochs
+        if trained < whole:
+            print(f"These weights are of a run of {trained:,} epochs; the recipe has {whole:,}.")
 
 
 def _notebook(options: argparse.Namespace) -> None:

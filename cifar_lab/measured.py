@@ -103,15 +103,21 @@ def load_measured(path: str | Path | None = None) -> list[Measured]:
         ) from error
 
 
+def measured_run_names() -> list[str]:
+    """The experiments of which a run, with its learning curve, comes with the package."""
+    return sorted(path.name for path in RUNS_FOLDER.iterdir())
+
+
 def load_measured_run(name: str) -> Result:
     """A run of an experiment that the package's authors made on CIFAR, with its learning curve.
+
+    It can be shorter than the experiment's recipe; its own recipe says how long it was.
 
     Raises:
         ValueError: none of that experiment comes with the package; the message offers the nearest.
     """
-    names = sorted(path.name for path in RUNS_FOLDER.iterdir())
-    if name not in names:
-        raise unknown_name("measured run", name, names)
+    if name not in measured_run_names():
+        raise unknown_name("measured run", name, measured_run_names())
     return load_result(RUNS_FOLDER / name)
 
 

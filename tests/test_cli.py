@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy
@@ -183,6 +184,22 @@ def test_a_reader_that_has_enough_is_no_error() -> None:
     process.stdout.close()
     error = process.stderr.read()
     assert (process.wait(), error) == (0, b"")
+
+
+@pytest.mark.parametrize("epochs", [500, 50])
+def test_evaluate_says_where_weights_are_of_a_shorter_run(
+    epochs: int, loads: object, monkeypatch: pytest.MonkeyPatch, capsys: Captured
+) -> None:
+    """The measured run of SmallCIFARNet has 50 epochs."""
+    name = "cifar100-smallcifarnet"
+    experiment = EXPERIMENTS[name]
+    longer = replace(experiment, recipe=experiment.recipe.with_epochs(epochs))
+    monkeypatch.setattr(cli, "load_pretrained", lambda name: SimpleMLP())
+    monkeypatch.setitem(EXPERIMENTS, name, longer)
+    assert main(["evaluate", name, "--device", "cpu"]) == 0
+    printed = capsys.readouterr().out
+    assert re.search(r"308,310 parameters, test accuracy \d", printed)
+    assert ("of a run of 50 epochs; the recipe has" in printed) is (epochs > 50)
 
 
 def test_table_shows_what_was_saved(

@@ -211,6 +211,7 @@ def test_both_variants_of_the_stand_in_differ_in_the_test_images_alone(
     [
         ("02_cifar100_under_a_million_parameters.ipynb", "notebook_b.md"),
         ("03_the_frontier_three_epochs_few_parameters.ipynb", "notebook_frontier.md"),
+        ("04_the_frontier_an_hour_under_a_million.ipynb", "notebook_frontier_100.md"),
     ],
 )
 def test_the_given_words_are_all_of_the_template_s_and_the_notebooks(

@@ -10,9 +10,9 @@ import pytest
 
 from cifar_lab.experiments import EXPERIMENTS
 from cifar_lab.measured import (
-    RUNS_FOLDER,
     load_measured,
     load_measured_run,
+    measured_run_names,
     pareto_front,
     save_measured,
     summarize,
@@ -92,10 +92,11 @@ def test_the_front_is_what_no_other_point_beats() -> None:
         assert all(one < other for one, other in itertools.pairwise(costs)), "each place once"
 
 
-@pytest.mark.parametrize("name", sorted(path.name for path in RUNS_FOLDER.iterdir()))
+@pytest.mark.parametrize("name", measured_run_names())
 def test_a_measured_run_is_of_its_experiment_s_model_and_data(name: str) -> None:
     result, experiment = load_measured_run(name), EXPERIMENTS[name]
-    assert (result.experiment, result.dataset) == (name, experiment.dataset)
+    assert result.experiment.removesuffix("-held-out-0.1") == name
+    assert result.dataset == experiment.dataset
     model = experiment.build_model(result.num_classes)
     assert result.parameters == count_parameters(model)
     assert result.recipe == experiment.recipe.with_epochs(result.recipe.epochs)

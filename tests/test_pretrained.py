@@ -9,7 +9,8 @@ from cifar_lab.checkpoint import save_weights
 from cifar_lab.cli import main
 from cifar_lab.data import load
 from cifar_lab.evaluation import test_accuracy as accuracy_on  # else pytest would collect it
-from cifar_lab.measured import load_measured
+from cifar_lab.experiments import EXPERIMENTS
+from cifar_lab.measured import load_measured, load_measured_run
 from cifar_lab.models import build_model
 from cifar_lab.pretrained import load_pretrained, pretrained_names
 
@@ -42,9 +43,11 @@ def test_they_are_the_weights_that_are_in_the_file(
 def test_packaged_weights_are_as_accurate_as_their_experiment_s_runs(
     name: str, real_root: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    (measured,) = (one for one in load_measured() if one.experiment == name)
-    data = load(measured.dataset, real_root)
+    found = {one.experiment: list(one.test_accuracies.values()) for one in load_measured()}
+    # Of the long experiment, what comes with the package is a shorter run.
+    expected = found.get(name) or [load_measured_run(name).test_accuracy]
+    data = load(EXPERIMENTS[name].dataset, real_root)
     accuracy = accuracy_on(load_pretrained(name), data.test)
-    assert min(abs(accuracy - one) for one in measured.test_accuracies.values()) < 0.1
+    assert min(abs(accuracy - one) for one in expected) < 0.1
     assert main(["evaluate", name, "--data", str(real_root)]) == 0
     assert f"test accuracy {accuracy:.2f} %" in capsys.readouterr().out

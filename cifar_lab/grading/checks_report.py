@@ -21,7 +21,13 @@ from cifar_lab.models.size import MLP_PARAMETERS
 
 HERE = Path(__file__).parent
 GIVEN = tuple(  # whose words are not the student's
-    HERE / name for name in ("template_b.md", "notebook_b.md", "notebook_frontier.md")
+    HERE / name
+    for name in (
+        "template_b.md",
+        "notebook_b.md",
+        "notebook_frontier.md",
+        "notebook_frontier_100.md",
+    )
 )
 TOPICS = {
     "model architecture": r"architectur",
