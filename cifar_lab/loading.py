@@ -34,7 +34,8 @@ class Batches:
         shuffle: in a new random order every epoch, or in the set's own.
         seed: the run's seed.
         transform: a random change of a whole batch of images, drawn per image.
-        mix: CutMix or MixUp; the labels then come out soft, float32, N x classes.
+        mix: CutMix or MixUp, by default over the image set's classes; the labels then come out
+            soft, float32, N x classes.
         mixed_epochs: how many epochs, from the first on, are mixed; None for all.
         channels_last: the images' layout in memory; otherwise contiguous.
         device: where the images are kept and the batches come out; None for the best there is.

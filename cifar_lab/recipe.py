@@ -63,8 +63,8 @@ class Recipe:
         other_learning_rate: `learning_rate` for all that is not a convolution's weights: biases,
             norms, linear layers. None for the same. Muon needs it: its orthogonal steps are for
             the convolutions, the others get SGD's.
-        bias_learning_rate: the same for biases, of layers and norms, alone; None for what they have
-            without it.
+        bias_learning_rate: `learning_rate` for the biases of layers and norms alone; None for the
+            rate that they would have otherwise.
         unmixed_epochs: the last of `epochs`, in which `mix` is off, so that training ends on images
             like those it is tested on.
         reestimate_norms: at the end, compute batch norm's running statistics anew from the training

@@ -102,6 +102,11 @@ def test_accuracy_against_cost_shares_a_training_s_operations_among_its_epochs(
     assert_drawable(figure)
 
 
+def test_a_result_without_its_cost_is_named(make_result: MakeResult) -> None:
+    with pytest.raises(ValueError, match="The run of A is of before its cost"):
+        plots.plot_accuracy_against_cost([make_result(title="A")])
+
+
 def test_accuracy_against_parameters_has_a_named_point_a_result(make_result: MakeResult) -> None:
     sizes = {"A": (42_362, 60.0), "B": (308_310, 41.0), "C": (121_306, 72.0)}
     results = [

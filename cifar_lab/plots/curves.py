@@ -49,7 +49,15 @@ def plot_accuracy_against_cost(results: Sequence[Result]) -> Figure:
 
     Networks of different sizes are compared by what their training takes, not by epochs. The
     accuracy is the validation images' where there are some.
+
+    Raises:
+        ValueError: a result of before the cost of training was counted.
     """
+    uncounted = [result.title for result in results if not result.training_flops]
+    if uncounted:
+        raise ValueError(
+            f"The run of {uncounted[0]} is of before its cost was counted. Run it again."
+        )
     figure = Figure(figsize=(8, 4.4), layout="constrained")
     axes = figure.subplots()
     for result in results:
