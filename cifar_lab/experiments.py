@@ -128,7 +128,7 @@ FRONTIER_94_RECIPE = replace(
     augment=(RandomCrop(padding=2, padding_mode="reflect"), RandomHorizontalFlip()),
 )
 # As many epochs as an hour of a T4 is estimated to allow, in round numbers: see `budget`. With so
-# small an alpha most boxes are next to nothing or nearly the whole image, and most images plain.
+# small an alpha a third of the boxes are next to nothing, and their images as good as plain.
 FRONTIER_100_RECIPE = Recipe(
     epochs=1000,
     batch_size=125,

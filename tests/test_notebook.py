@@ -176,7 +176,7 @@ EXECUTE = """
 import sys, nbformat
 QUICK = {"dataset": "synthetic", "epochs": 1, "short_epochs": 1, "short_images": 500}
 QUICK |= {"images": 500, "seeds": [0], "final_seeds": [0]}
-QUICK |= {"trial_images": 500, "trial_flops": 1e11, "ablation_epochs": 1}
+QUICK |= {"trial_flops": 1e11, "ablation_epochs": 1}
 from nbclient import NotebookClient
 notebook = nbformat.read(sys.argv[1], as_version=4)
 for cell in notebook.cells:
