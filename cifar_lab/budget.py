@@ -32,8 +32,9 @@ class Cost:
 def training_flops(experiment: Experiment, images: int = 50_000) -> float:
     """Floating-point operations of an experiment's whole training, in matrix products.
 
-    Every epoch counts, also where patience may end the training before. Evaluations and a new
-    estimate of batch norm's statistics are not in it.
+    Every epoch counts, also where patience may end the training before. Evaluations, a new estimate
+    of batch norm's statistics, and the optimizer's own products (a few percent for Muon) are not in
+    it.
 
     Args:
         experiment: its model, recipe and dataset; the share held out for validation is not trained
