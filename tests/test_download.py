@@ -137,8 +137,8 @@ class Request(BaseHTTPRequestHandler):
         self.end_headers()
 
     def body(self, data: bytes) -> None:
+        self.server.sent += len(data)  # before the client can have it all and look
         self.wfile.write(data)
-        self.server.sent += len(data)
 
     def asked_from(self) -> int:
         return int((self.headers.get("Range") or "bytes=0-")[len("bytes=") : -1])
