@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from cifar_lab.data import CIFAR100_MEAN, CIFAR100_STD
 from cifar_lab.models.normalize import Normalize
-from cifar_lab.models.wide_resnet import SqueezeExcitation, he_conv
+from cifar_lab.models.wide_resnet import SqueezeExcitation, block_groups, he_conv
 
 EXPANSION = 6
 
@@ -67,19 +67,11 @@ class MBConvNet(nn.Module):
     ) -> None:
         super().__init__()
         self.normalize = Normalize(CIFAR100_MEAN, CIFAR100_STD)
-        layers: list[nn.Module] = [
+        self.features = nn.Sequential(
             he_conv(3, stem_channels, kernel_size=3),
             nn.BatchNorm2d(stem_channels),
-        ]
-        inside = stem_channels
-        for group, (channels, blocks) in enumerate(groups):
-            for block in range(blocks):
-                stride = 2 if group > 0 and block == 0 else 1
-                layers.append(MBConvBlock(inside, channels, stride))
-                inside = channels
-        self.features = nn.Sequential(
-            *layers,
-            he_conv(inside, head_channels, kernel_size=1),
+            *block_groups(MBConvBlock, stem_channels, groups),
+            he_conv(groups[-1][0], head_channels, kernel_size=1),
             nn.BatchNorm2d(head_channels),
             nn.SiLU(inplace=True),
         )

@@ -5,7 +5,7 @@ Zagoruyko and Komodakis 2016 (arXiv:1605.07146); Hu et al. 2017 (arXiv:1709.0150
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from torch import Tensor, nn
 
@@ -23,6 +23,27 @@ def he_conv(in_channels: int, out_channels: int, kernel_size: int, stride: int =
     conv = nn.Conv2d(in_channels, out_channels, kernel_size, stride, padding, bias=False)
     nn.init.kaiming_normal_(conv.weight, mode="fan_out", nonlinearity="relu")
     return conv
+
+
+def block_groups(
+    block: Callable[[int, int, int], nn.Module],
+    in_channels: int,
+    groups: Sequence[tuple[int, int]],
+) -> list[nn.Module]:
+    """Groups of blocks one after another; every group but the first halves height and width.
+
+    Args:
+        block: makes one from its channels going in, going out, and its stride.
+        in_channels: going into the first.
+        groups: (channels, blocks) of each.
+    """
+    layers: list[nn.Module] = []
+    for group, (channels, blocks) in enumerate(groups):
+        for number in range(blocks):
+            stride = 2 if group > 0 and number == 0 else 1
+            layers.append(block(in_channels, channels, stride))
+            in_channels = channels
+    return layers
 
 
 class SqueezeExcitation(nn.Module):
@@ -96,15 +117,14 @@ class WideResNet(nn.Module):
     ) -> None:
         super().__init__()
         self.normalize = Normalize(CIFAR100_MEAN, CIFAR100_STD)
-        layers: list[nn.Module] = [he_conv(3, stem_channels, kernel_size=3)]
-        inside = stem_channels
-        for group, (channels, blocks) in enumerate(groups):
-            for block in range(blocks):
-                stride = 2 if group > 0 and block == 0 else 1
-                layers.append(WideBlock(inside, channels, stride))
-                inside = channels
-        self.features = nn.Sequential(*layers, nn.BatchNorm2d(inside), nn.ReLU(inplace=True))
-        self.head = nn.Linear(inside, num_classes)
+        channels = groups[-1][0]
+        self.features = nn.Sequential(
+            he_conv(3, stem_channels, kernel_size=3),
+            *block_groups(WideBlock, stem_channels, groups),
+            nn.BatchNorm2d(channels),
+            nn.ReLU(inplace=True),
+        )
+        self.head = nn.Linear(channels, num_classes)
 
     def forward(self, images: Tensor) -> Tensor:
         """Images (N, 3, 32, 32) in [0, 1] -> logits (N, num_classes)."""
