@@ -44,9 +44,13 @@ def training_flops(experiment: Experiment, images: int = 50_000) -> float:
     Raises:
         ValueError: the model can't be trained on CIFAR's images.
     """
+    return _cost(experiment, images).training_flops
+
+
+def _cost(experiment: Experiment, images: int = 50_000) -> Cost:
     model = experiment.build_model(NUM_CLASSES[experiment.dataset])
-    trained_on = images * (1 - experiment.validation_fraction)
-    return count_training_flops(model) * trained_on * experiment.recipe.epochs
+    seen = images * (1 - experiment.validation_fraction) * experiment.recipe.epochs
+    return Cost(count_parameters(model), count_training_flops(model) * seen)
 
 
 def check_budget(
@@ -65,8 +69,8 @@ def check_budget(
     Raises:
         ValueError: it takes more; the message says how much, and what to change.
     """
-    parameters = count_parameters(experiment.build_model(NUM_CLASSES[experiment.dataset]))
-    flops = training_flops(experiment)
+    cost = _cost(experiment)
+    parameters, flops = cost.parameters, cost.training_flops
     problems = []
     if parameters >= max_parameters:
         problems.append(
@@ -83,4 +87,4 @@ def check_budget(
         )
     if problems:
         raise ValueError(f"{experiment.name} is over its budget: {' And '.join(problems)}")
-    return Cost(parameters, flops)
+    return cost

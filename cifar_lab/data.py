@@ -221,13 +221,15 @@ def _load_synthetic() -> Data:
 def _from_numpy(
     pixels: np.ndarray, labels: np.ndarray, role: Role, class_names: tuple[str, ...], dataset: str
 ) -> ImageSet:
-    """Pixels (N, 32, 32, 3) -> an image set that shares their memory."""
-    images = torch.from_numpy(pixels).permute(0, 3, 1, 2)
+    """Pixels (N, 32, 32, 3) -> an image set, channels-last in memory."""
+    images = torch.from_numpy(np.ascontiguousarray(pixels)).permute(0, 3, 1, 2)
     return ImageSet(images, torch.from_numpy(labels.astype(np.int64)), role, class_names, dataset)
 
 
 def gather(images: Tensor, indices: Tensor) -> Tensor:
-    """The images at `indices`, none below 0, channels-last like the images they come from."""
+    """The images at `indices`, none below 0, in the memory layout of those they come from."""
+    if images.is_contiguous():
+        return images.index_select(0, indices)
     channels_last = images.permute(0, 2, 3, 1)  # a view; rows of it are contiguous in memory
     return channels_last.index_select(0, indices).permute(0, 3, 1, 2)
 

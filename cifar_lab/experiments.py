@@ -64,8 +64,14 @@ ASSIGNMENT_A_RECIPE = Recipe(
 )
 
 
-def _assignment_a(model: str, title: str, reference: float) -> Experiment:
-    return Experiment(f"cifar10-{model}", "cifar10", model, ASSIGNMENT_A_RECIPE, title, reference)
+# The MLP flattens images in the order of a contiguous tensor and has no convolution.
+MLP_RECIPE = replace(ASSIGNMENT_A_RECIPE, channels_last=False)
+
+
+def _assignment_a(
+    model: str, title: str, reference: float, recipe: Recipe = ASSIGNMENT_A_RECIPE
+) -> Experiment:
+    return Experiment(f"cifar10-{model}", "cifar10", model, recipe, title, reference)
 
 
 # Assignment B's starting point: SGD at its default learning rate, without momentum.
@@ -156,7 +162,7 @@ def _frontier(name: str, recipe: Recipe) -> Experiment:
 
 
 _ROWS = [
-    _assignment_a("mlp", "SimpleMLP", 42.35),
+    _assignment_a("mlp", "SimpleMLP", 42.35, MLP_RECIPE),
     _assignment_a("skeleton", "ConvNet, skeleton", 61.75),
     _assignment_a("convnet", "ConvNet, plain", 66.47),
     _assignment_a("resnet-small", "Bottleneck ResNet, small", 66.62),

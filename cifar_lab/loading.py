@@ -73,6 +73,8 @@ class Batches:
         self.mix = mix
         self.mixed_epochs = math.inf if mixed_epochs is None else mixed_epochs
         self.memory_format = torch.channels_last if channels_last else torch.contiguous_format
+        # Turned here once, not batch by batch.
+        self._images = self.dataset.images.contiguous(memory_format=self.memory_format)
         self.epoch = 0
 
     def __len__(self) -> int:
@@ -82,7 +84,7 @@ class Batches:
         epoch, self.epoch = self.epoch, self.epoch + 1
         draws = generator(self.seed, epoch, "transform", self.device)
         for indices in self._order(epoch).split(self.batch_size):
-            images = to_unit_interval(gather(self.dataset.images, indices))
+            images = to_unit_interval(gather(self._images, indices))
             labels = self.dataset.labels[indices]
             if self.transform is not None:
                 images = self.transform(images, draws)

@@ -75,6 +75,12 @@ class Result:
     model: nn.Module | None = field(default=None, repr=False)
     folder: Path | None = None
 
+    @property
+    def flops_by_epoch(self) -> list[float]:
+        """How many of `training_flops` were done by the end of each epoch."""
+        share = self.training_flops / len(self.history)
+        return [share * record.epoch for record in self.history]
+
     def is_of(self, dataset: str, recipe: Recipe, architecture: str | None = None) -> bool:
         """Whether it is of that dataset and recipe, and of that architecture where one is given.
 

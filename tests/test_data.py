@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -178,15 +179,45 @@ def test_the_last_batch_is_kept_and_len_is_exact(numbered: ImageSet, batch_size:
     assert len(batches) == len(sizes)
 
 
-def test_batches_hold_torchvision_s_values_channels_last(train: ImageSet) -> None:
+LAYOUTS = (torch.channels_last, torch.contiguous_format)
+
+
+@pytest.mark.parametrize("shuffle", [False, True])
+@pytest.mark.parametrize("stored", LAYOUTS)
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_batches_hold_torchvision_s_values_in_the_layout_asked_for(
+    train: ImageSet, stored: torch.memory_format, layout: torch.memory_format, shuffle: bool
+) -> None:
+    image_set = replace(train, images=train.images.contiguous(memory_format=stored))
+    channels_last = layout == torch.channels_last
+    batches = Batches(image_set, 50, shuffle=shuffle, channels_last=channels_last, device="cpu")
+    images, labels = next(iter(batches))
+    assert images.is_contiguous(memory_format=layout)
+    assert labels.dtype == torch.int64
     expected = torch.stack([to_tensor(image) for image in train.images])
-    for shuffle in (False, True):
-        images, labels = next(iter(Batches(train, 50, shuffle=shuffle, device="cpu")))
-        assert images.is_contiguous(memory_format=torch.channels_last)
-        assert labels.dtype == torch.int64
-        if not shuffle:
-            assert torch.equal(images, expected)
-            assert torch.equal(labels, train.labels)
+    if not shuffle:
+        assert torch.equal(images, expected)
+        assert torch.equal(labels, train.labels)
+    else:
+        order = (images.flatten(1)[:, None] == expected.flatten(1)).all(2).int().argmax(1)
+        assert torch.equal(images, expected[order])
+        assert torch.equal(labels, train.labels[order])
+
+
+@pytest.mark.parametrize("stored", LAYOUTS)
+def test_a_subset_keeps_the_memory_layout(train: ImageSet, stored: torch.memory_format) -> None:
+    image_set = replace(train, images=train.images.contiguous(memory_format=stored))
+    chosen = image_set.subset(torch.tensor([3, 1]))
+    assert chosen.images.is_contiguous(memory_format=stored)
+    assert torch.equal(chosen.images, train.images[[3, 1]])
+
+
+def test_loaded_images_lie_as_convolutions_read_them(stand_in: Data) -> None:
+    """torchvision's own arrays only look so: they are views of channels-first memory."""
+    channels_first = np.zeros((4, 3, 32, 32), dtype=np.uint8).transpose(0, 2, 3, 1)
+    turned = data_module._from_numpy(channels_first, np.zeros(4), Role.TRAIN, ("a",), "custom")
+    for image_set in (turned, stand_in.train, stand_in.test):
+        assert image_set.images.is_contiguous(memory_format=torch.channels_last)
 
 
 def order_of(image_set: ImageSet, seed: int, epoch: int) -> list[int]:

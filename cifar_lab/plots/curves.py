@@ -62,10 +62,7 @@ def plot_accuracy_against_cost(results: Sequence[Result]) -> Figure:
     axes = figure.subplots()
     for result in results:
         label, accuracies = _accuracies(result)
-        costs = [
-            result.training_flops * record.epoch / len(result.history) for record in result.history
-        ]
-        axes.plot(costs, accuracies, marker=".", label=label)
+        axes.plot(result.flops_by_epoch, accuracies, marker=".", label=label)
     axes.set_xscale("log")
     axes.set(xlabel="FLOPs of the training so far (log scale)", ylabel="accuracy (%)")
     axes.grid(alpha=0.3, which="both")
