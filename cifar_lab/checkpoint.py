@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from cifar_lab.files import copy_atomically, write_atomically
+from cifar_lab.guard import dataset_of
 from cifar_lab.recipe import Recipe
 from cifar_lab.state import TrainingState
 
@@ -91,8 +92,11 @@ def begin_or_resume(
     if not isinstance(content, dict) or content.get("format") != CHECKPOINT_FORMAT:
         raise ValueError(f"{path} is no checkpoint of a training run. {remedy}")
     here = state.recipe.to_dict() | dict(run)
-    # Read as a recipe, one of before a setting was there has that setting's default.
-    there = Recipe.from_dict(content["recipe"]).to_dict() | content["run"]
+    try:
+        # Read as a recipe, one of before a setting was there has that setting's default.
+        there = Recipe.from_dict(content["recipe"]).to_dict() | content["run"]
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{path} is of another version of cifar_lab: {error}. {remedy}") from error
     differences = [
         f"{name} is {value!r} here, {there.get(name)!r} there"
         for name, value in here.items()
@@ -112,14 +116,17 @@ def begin_or_resume(
         ) from error
 
 
-def is_of_recipe(path: str | Path, recipe: Recipe) -> bool:
-    """Whether going on from the checkpoint makes sense by that recipe.
+def is_of(path: str | Path, recipe: Recipe, dataset: str, architecture: str) -> bool:
+    """Whether going on from the checkpoint makes sense by that recipe, on that data, that model.
 
-    True for a file that can't be read as well: `begin_or_resume` says what is wrong with it.
+    True for a file that can't be read as well: `begin_or_resume` says what is wrong with it, and
+    with one of the same dataset's other images.
     """
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
-        return Recipe.from_dict(content["recipe"]) == recipe
+        run = content["run"]
+        there = Recipe.from_dict(content["recipe"]), dataset_of(run["images"]), run["model"]
+        return there == (recipe, dataset, architecture)
     except Exception:  # a damaged file makes torch.load raise almost anything
         return True
 

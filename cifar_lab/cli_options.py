@@ -11,7 +11,7 @@ from cifar_lab.data import DATASETS
 
 
 def parse_seeds(text: str) -> list[int]:
-    """ "0-4" or "0,2,7" -> the seeds.
+    """ "0-4" or "0,2,7" -> the seeds, each once.
 
     Raises:
         argparse.ArgumentTypeError: neither.
@@ -27,7 +27,7 @@ def parse_seeds(text: str) -> list[int]:
     except ValueError:
         message = f"{text!r} names no seeds; expected one like 0, a range 0-4 or a list 0,2,7"
         raise argparse.ArgumentTypeError(message) from None
-    return seeds
+    return list(dict.fromkeys(seeds))
 
 
 def parse_share(text: str) -> float:

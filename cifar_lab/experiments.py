@@ -64,14 +64,8 @@ ASSIGNMENT_A_RECIPE = Recipe(
 )
 
 
-# The MLP flattens images in the order of a contiguous tensor and has no convolution.
-MLP_RECIPE = replace(ASSIGNMENT_A_RECIPE, channels_last=False)
-
-
-def _assignment_a(
-    model: str, title: str, reference: float, recipe: Recipe = ASSIGNMENT_A_RECIPE
-) -> Experiment:
-    return Experiment(f"cifar10-{model}", "cifar10", model, recipe, title, reference)
+def _assignment_a(model: str, title: str, reference: float) -> Experiment:
+    return Experiment(f"cifar10-{model}", "cifar10", model, ASSIGNMENT_A_RECIPE, title, reference)
 
 
 # Assignment B's starting point: SGD at its default learning rate, without momentum.
@@ -162,7 +156,7 @@ def _frontier(name: str, recipe: Recipe) -> Experiment:
 
 
 _ROWS = [
-    _assignment_a("mlp", "SimpleMLP", 42.35, MLP_RECIPE),
+    _assignment_a("mlp", "SimpleMLP", 42.35),
     _assignment_a("skeleton", "ConvNet, skeleton", 61.75),
     _assignment_a("convnet", "ConvNet, plain", 66.47),
     _assignment_a("resnet-small", "Bottleneck ResNet, small", 66.62),
@@ -220,7 +214,7 @@ def find_experiment(name: str) -> Experiment:
 
 
 def find_experiments(names: Iterable[str]) -> list[str]:
-    """Names of experiments and of groups of them -> the experiments' names.
+    """Names of experiments and of groups of them -> the experiments' names, each once.
 
     Raises:
         ValueError: a name is neither; the message offers the nearest.
@@ -230,4 +224,4 @@ def find_experiments(names: Iterable[str]) -> list[str]:
         if name not in EXPERIMENTS and name not in GROUPS:
             raise unknown_name("experiment", name, [*EXPERIMENTS, *GROUPS])
         found.extend(GROUPS.get(name, (name,)))
-    return found
+    return list(dict.fromkeys(found))

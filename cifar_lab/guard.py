@@ -55,12 +55,19 @@ def official_test_fingerprints() -> Tensor:
 
 
 def identity(data: ImageSet | Loader) -> str:
-    """A short text that differs for other images, or another order of them; "" for a loader."""
+    """A short text that differs for other images, labels or another order; "" for a loader."""
     if not isinstance(data, ImageSet):
         return ""
     images = data.images.cpu()
     numbers = (fingerprints(images) if images.shape[1:] == IMAGE_SHAPE else images).numpy()
-    return f"{len(data)} of {data.dataset}, {hashlib.sha256(numbers.tobytes()).hexdigest()[:16]}"
+    content = hashlib.sha256(numbers.tobytes())
+    content.update(data.labels.cpu().numpy().tobytes())
+    return f"{len(data)} of {data.dataset}, {content.hexdigest()[:16]}"
+
+
+def dataset_of(identity: str) -> str:
+    """The dataset that an `identity` names; "" for a loader's."""
+    return identity.rpartition(",")[0].partition(" of ")[2]
 
 
 def refuse_test_role(data: ImageSet | Loader, purpose: str) -> None:

@@ -14,7 +14,14 @@ from torch import Tensor, nn
 from cifar_lab.data import ImageSet, to_unit_interval
 from cifar_lab.errors import TrainingDivergedError
 from cifar_lab.guard import guarded
-from cifar_lab.loading import Loader, batches_on, check_logits, device_of, num_classes_of
+from cifar_lab.loading import (
+    Loader,
+    as_loader,
+    batches_on,
+    check_logits,
+    device_of,
+    num_classes_of,
+)
 from cifar_lab.models.size import evaluation_mode
 from cifar_lab.models.whitening import Whitening
 from cifar_lab.recipe import Recipe
@@ -35,6 +42,16 @@ def refuse_what_needs_images(recipe: Recipe) -> None:
             "augmentation; a loader's come as it gives them. Give the ImageSet, or leave "
             "reestimate_norms out of the recipe."
         )
+
+
+def refuse_unreadable(data: ImageSet | Loader | None, device: torch.device) -> None:
+    """Look at the first batch of what is only evaluated on: training comes before that.
+
+    Raises:
+        TypeError, ValueError: it is no loader, has no batches, or others than images and labels.
+    """
+    if data is not None and not isinstance(data, ImageSet):
+        next(batches_on(as_loader(data, 1, device), device))
 
 
 def count_steps(loader: Loader, recipe: Recipe) -> float:
@@ -74,14 +91,19 @@ def compute_whitening(model: nn.Module, train: ImageSet | Loader) -> None:
     def look(layer: nn.Module, inputs: tuple[Tensor, ...]) -> None:
         assert isinstance(layer, Whitening)
         layer.compute_from(inputs[0])
+        raise _SeenError  # the layers behind it would only take time and memory
 
     for layer in layers:
         hook = layer.register_forward_pre_hook(look)
         try:
-            with evaluation_mode(model):
+            with evaluation_mode(model), suppress(_SeenError):
                 _try(model, images)
         finally:
             hook.remove()
+
+
+class _SeenError(Exception):
+    """Ends a forward pass at the layer that it was for."""
 
 
 def measure_step(

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+from torch import nn
 
 from cifar_lab.augment import Compose, CutMix, MixUp, describe, from_description
 from cifar_lab.data import Transform
@@ -59,7 +60,8 @@ class Recipe:
             CUDA only), or "auto", which takes the fastest that the device has in hardware.
             Weights and optimizer state are float32 always, and so is evaluation.
         channels_last: keep the weights, and an image set's batches, channels-last in memory, which
-            convolutions are faster with; the values are the same but for rounding.
+            convolutions are faster with; the values are the same but for rounding. A network
+            without convolutions stays as it is.
         other_learning_rate: `learning_rate` for all that is not a convolution's weights: biases,
             norms, linear layers. None for the same. Muon needs it: its orthogonal steps are for
             the convolutions, the others get SGD's.
@@ -173,6 +175,11 @@ class Recipe:
             )
         if self.warmup_epochs and self.schedule == "one-cycle":
             raise ValueError("a one-cycle schedule has its own rise; expected warmup_epochs=0.")
+        if self.schedule == "one-cycle" and self.schedule_per == "epoch":
+            raise ValueError(
+                "a one-cycle schedule begins at 0, so per epoch its first would learn nothing; "
+                'expected schedule_per="step".'
+            )
 
     def with_epochs(self, epochs: int) -> Recipe:
         """The same recipe over other epochs, its warm-up and its unmixed epochs in proportion.
@@ -223,6 +230,14 @@ class Recipe:
 def _check_whole(name: str, value: object, at_least: int) -> None:
     if not isinstance(value, int) or isinstance(value, bool) or value < at_least:
         raise ValueError(f"{name} is {value!r}; expected a whole number, at least {at_least}.")
+
+
+def resolve_layout(recipe: Recipe, model: nn.Module) -> bool:
+    """Whether this model and its images are to be channels-last in memory.
+
+    Not where it has no convolution: it would flatten images only after turning them back.
+    """
+    return recipe.channels_last and any(isinstance(module, nn.Conv2d) for module in model.modules())
 
 
 def resolve_precision(precision: str, device: torch.device) -> str:

@@ -41,7 +41,7 @@ class Result:
         macs: multiply-accumulate operations for one image.
         history: one record an epoch.
         test_accuracy: percent, on the whole test set, of the weights that training left.
-        test_uses: how many times the test images had been evaluated on by then, in this process.
+        test_uses: how many times the run evaluated on the test images.
         seconds: wall time of training, the evaluations after each epoch not included.
         training_flops: floating-point operations of all forward and backward passes of the
             training, in matrix products; 0 in results of before they were counted.
@@ -50,6 +50,7 @@ class Result:
         environment: versions, device and threads.
         architecture: differs for another model under the same name; "" in results of before there
             was such a mark.
+        images: differs for other training images; "" likewise.
         model: the trained model, in eval mode; None where it has not been loaded.
         folder: where the result and the weights are saved, if anywhere.
     """
@@ -71,6 +72,7 @@ class Result:
     peak_memory_mib: int | None
     environment: dict[str, Any]
     architecture: str = ""
+    images: str = ""
     training_flops: float = 0.0
     model: nn.Module | None = field(default=None, repr=False)
     folder: Path | None = None
@@ -159,13 +161,13 @@ def find_results(
 
 
 def run_folders(wanted: Path) -> list[Path]:
-    """Of `wanted`, `wanted-2`, ... those that hold a checkpoint, the newest first."""
-    checkpoints = [
-        *wanted.parent.glob(f"{wanted.name}/{CHECKPOINT}"),
-        *wanted.parent.glob(f"{wanted.name}-*/{CHECKPOINT}"),
-    ]
-    checkpoints.sort(key=lambda path: path.stat().st_mtime, reverse=True)
-    return [path.parent for path in checkpoints]
+    """Of `wanted`, `wanted-2`, ... those that hold a checkpoint or a result, the newest first."""
+    newest: dict[Path, float] = {}
+    for folder in (wanted.name, f"{wanted.name}-*"):
+        for name in (CHECKPOINT, RESULT):
+            for path in wanted.parent.glob(f"{folder}/{name}"):
+                newest[path.parent] = max(newest.get(path.parent, 0.0), path.stat().st_mtime)
+    return sorted(newest, key=lambda folder: newest[folder], reverse=True)
 
 
 def new_folder(wanted: Path) -> Path:

@@ -8,11 +8,12 @@ from pathlib import Path
 
 import torch
 
-from cifar_lab.checkpoint import is_of_recipe, load_weights, save_weights
+from cifar_lab.checkpoint import is_of, load_weights, save_weights
 from cifar_lab.data import Data, load, split
 from cifar_lab.evaluation import test_accuracy
 from cifar_lab.experiments import Experiment, find_experiment
 from cifar_lab.files import copy_atomically
+from cifar_lab.guard import dataset_of, identity
 from cifar_lab.models.size import (
     architecture_digest,
     count_macs,
@@ -92,21 +93,25 @@ def run(
             f"{experiment.name} (seed {seed}) on {data.name}: {parameters:,} parameters, "
             f"{macs:,} MACs"
         )
+    train, validation = data.train, None
+    if experiment.validation_fraction:
+        train, validation = split(train, experiment.validation_fraction, seed=seed)
+    images = identity(train)
     folder = None
     if out is not None:
-        wanted = Wanted(data.name, recipe, seed, architecture)
+        wanted = Wanted(data.name, recipe, seed, architecture, images)
         place = Path(experiment.name, f"seed-{seed}")
         folder = RunFolder.open(Path(out), place, wanted, resume=resume, backup=backup)
         result = folder.result()
         if result is not None:
             load_weights(model, folder.path / WEIGHTS)
             folder.remove_if_empty()
+            if progress:
+                print(f"{folder.path} holds it, finished. {_test_line(result)}")
             return replace(result, model=model.to(device).eval())
-    train, validation = data.train.to(device), None
-    if experiment.validation_fraction:
-        train, validation = split(train, experiment.validation_fraction, seed=seed)
+    train = train.to(device)
+    validation = None if validation is None else validation.to(device)
     test = data.test.to(device)
-    uses_before = test.uses.count
     try:
         history = fit(
             model,
@@ -137,12 +142,13 @@ def run(
         macs=macs,
         history=history,
         test_accuracy=test_accuracy(model, test),
-        test_uses=test.uses.count - uses_before,
+        test_uses=1 + sum(record.test_accuracy is not None for record in history),
         seconds=sum(record.seconds for record in history),
         precision=resolve_precision(recipe.precision, device),
         peak_memory_mib=peak_memory_mib(device),
         environment=environment,
         architecture=architecture,
+        images=images,
         training_flops=image_flops * len(train) * len(history),
         model=model.eval(),
         folder=None if folder is None else folder.path,
@@ -153,7 +159,13 @@ def run(
         folder.back_up(WEIGHTS, RESULT)
         if progress:
             print(f"Saved {RESULT} and {WEIGHTS} in {folder.path}")
+    if progress:
+        print(_test_line(result))
     return result
+
+
+def _test_line(result: Result) -> str:
+    return f"Test accuracy at the end: {result.test_accuracy:.2f} %"
 
 
 @dataclass(frozen=True)
@@ -187,6 +199,8 @@ class RunFolder:
         copies: list[Path] = []
         if backup is not None:
             copies = wanted.found_in(Path(backup, place)) if resume else []
+            if here and not _is_finished(here[0]):  # a finished copy is of another run than this
+                copies = [folder for folder in copies if not _is_finished(folder)]
             copies = copies or [new_folder(Path(backup, place))]
         copy = copies[0] if copies else None
         if here:
@@ -198,7 +212,7 @@ class RunFolder:
 
     def result(self) -> Result | None:
         """The result of a finished run; None where it has not finished."""
-        return load_result(self.path) if (self.path / RESULT).exists() else None
+        return load_result(self.path) if _is_finished(self.path) else None
 
     def back_up(self, *names: str) -> None:
         """Copy files to the backup; where that fails, say so and go on: the run matters more."""
@@ -225,24 +239,33 @@ class Wanted:
     recipe: Recipe
     seed: int
     architecture: str
+    images: str
 
     def found_in(self, place: Path) -> list[Path]:
         """Folders of such runs: those that broke off, then the finished ones; the newest first."""
         folders = run_folders(place)
+        dataset = dataset_of(self.images)
         unfinished = [
             folder
             for folder in folders
-            if not (folder / RESULT).exists() and is_of_recipe(folder / CHECKPOINT, self.recipe)
+            if not _is_finished(folder)
+            and is_of(folder / CHECKPOINT, self.recipe, dataset, self.architecture)
         ]
         finished = [
             folder
             for folder in folders
-            if (folder / RESULT).exists() and self.is_met_by(load_result(folder))
+            if _is_finished(folder) and self.is_met_by(load_result(folder))
         ]
         return unfinished + finished
 
     def is_met_by(self, result: Result) -> bool:
         """Whether a finished run is what is wanted."""
-        return result.seed == self.seed and result.is_of(
-            self.dataset, self.recipe, self.architecture
+        return (
+            result.seed == self.seed
+            and result.is_of(self.dataset, self.recipe, self.architecture)
+            and result.images in ("", self.images)
         )
+
+
+def _is_finished(folder: Path) -> bool:
+    return (folder / RESULT).exists()

@@ -14,12 +14,13 @@ def learning_rate_at(recipe: Recipe, position: float) -> float:
 
     With `recipe.schedule_per == "epoch"` it stays what it is at the epoch's start. During warm-up
     epoch e (0 for the first) it is learning_rate * (e + 1) / warmup_epochs then, so that even the
-    first epoch trains; per step it grows along the same line.
+    first epoch trains; per step it grows from 0.
 
     Source: warm-up, Goyal et al. 2017 (arXiv:1706.02677); cosine, Loshchilov and Hutter 2016
     (arXiv:1608.03983); one-cycle, Smith and Topin 2017 (arXiv:1708.07120).
     """
-    if recipe.schedule_per == "epoch":
+    per_epoch = recipe.schedule_per == "epoch"
+    if per_epoch:
         position = math.floor(position)
     if recipe.schedule == "one-cycle":
         share = position / recipe.epochs
@@ -27,7 +28,7 @@ def learning_rate_at(recipe: Recipe, position: float) -> float:
             return recipe.learning_rate * share / ONE_CYCLE_RISE
         return recipe.learning_rate * (1 - share) / (1 - ONE_CYCLE_RISE)
     if position < recipe.warmup_epochs:
-        return recipe.learning_rate * min(1.0, (position + 1) / recipe.warmup_epochs)
+        return recipe.learning_rate * (position + per_epoch) / recipe.warmup_epochs
     if recipe.schedule == "cosine":
         share = (position - recipe.warmup_epochs) / (recipe.epochs - recipe.warmup_epochs)
         return recipe.learning_rate * 0.5 * (1 + math.cos(math.pi * share))

@@ -53,7 +53,7 @@ def submit(
     The folder then holds `weights.pt` (a `state_dict`), `model.pt2` (the model as `torch.export`
     gives it: it can be evaluated without your code), `submission.json`, and your notebook where it
     can be found. Put the executed, saved notebook in it yourself where it can't. What was in these
-    files before is replaced.
+    files before is replaced; a notebook under another name only where `submit` put it there.
 
     Args:
         result: of your run, or your own trained `torch.nn.Module`.
@@ -120,6 +120,10 @@ def submit(
             content["history"] = [asdict(record) for record in result.history]
         if recipe is None:
             content["recipe"] = result.recipe.to_dict()
+    if notebook is not None and not Path(notebook).is_file():
+        raise FileNotFoundError(
+            f"There is no notebook {notebook}. Correct the path, or leave it out."
+        )
     folder = Path(out)
     folder.mkdir(parents=True, exist_ok=True)
     trained = copy.deepcopy(model).cpu().eval()
@@ -131,8 +135,8 @@ def submit(
     except Exception as error:  # torch.export raises almost anything; grading runs the notebook
         first = (str(error).strip().splitlines() or [""])[0]
         print(f"{PROGRAM} could not be written ({type(error).__name__}: {first[:200]}).")
+    content["notebook"] = _add_notebook(notebook, folder)
     write_text(folder / MANIFEST, json.dumps(content, indent=1))
-    _add_notebook(notebook, folder)
     return folder
 
 
@@ -189,25 +193,43 @@ def _iteration(one: Result | Mapping[str, Any]) -> dict[str, Any]:
     return dict(one)
 
 
-def _add_notebook(named: str | Path | None, folder: Path) -> None:
-    """Copy the notebook to the folder, where it can be found; else say what to do."""
-    if named is not None and not Path(named).is_file():
-        raise FileNotFoundError(f"There is no notebook {named}. Correct the path, or leave it out.")
-    for old in folder.glob("*.ipynb"):
-        if named is None or old.resolve() != Path(named).resolve():
-            old.unlink()
+def _add_notebook(named: str | Path | None, folder: Path) -> str | None:
+    """Copy the notebook to the folder, where it can be found; else say what to do.
+
+    Returns:
+        The copy's name; None where there is none, or where the notebook itself lies in the folder.
+    """
     path = Path(named) if named is not None else _this_notebook()
     colab = None if path is not None else _ask_colab()
+    copied = None
     if path is not None:
         target = folder / path.name
         if target.resolve() != path.resolve():
             shutil.copyfile(path, target)
+            copied = path.name
         print(f"{folder} is written. Its notebook is {path.name} as it was last saved.")
     elif colab is not None:
-        write_text(folder / "notebook.ipynb", json.dumps(colab))
+        copied = "notebook.ipynb"
+        write_text(folder / copied, json.dumps(colab))
         print(f"{folder} is written, with this notebook as Colab holds it now.")
     else:
         print(f"{folder} is written. Save this notebook and put it in that folder too.")
+    before = _copied_before(folder)
+    if copied is not None and before not in (None, copied):
+        (folder / before).unlink(missing_ok=True)
+    others = sorted(each.name for each in folder.glob("*.ipynb"))
+    if len(others) > 1:
+        print(f"It holds {' and '.join(others)}; leave only the one that is to be graded in it.")
+    return copied
+
+
+def _copied_before(folder: Path) -> str | None:
+    """The name of the notebook that the submission before this one copied into the folder."""
+    try:
+        name = json.loads((folder / MANIFEST).read_text())["notebook"]
+        return Path(name).name
+    except (OSError, ValueError, TypeError, KeyError):
+        return None
 
 
 def _this_notebook() -> Path | None:

@@ -27,7 +27,7 @@ from cifar_lab.checkpoint import begin_or_resume, save_checkpoint
 from cifar_lab.data import ImageSet
 from cifar_lab.errors import TrainingDivergedError
 from cifar_lab.evaluation import test_accuracy
-from cifar_lab.guard import guarded, identity, refuse_test_images, refuse_test_role
+from cifar_lab.guard import guarded, identity, refuse_test_images
 from cifar_lab.loading import (
     Batches,
     Loader,
@@ -44,9 +44,10 @@ from cifar_lab.preflight import (
     count_steps,
     estimate,
     measure_step,
+    refuse_unreadable,
     refuse_what_needs_images,
 )
-from cifar_lab.recipe import Recipe, resolve_precision
+from cifar_lab.recipe import Recipe, resolve_layout, resolve_precision
 from cifar_lab.reproducibility import as_device, check_seed, derive_seed
 from cifar_lab.schedule import learning_rate_at
 from cifar_lab.state import EpochRecord, TrainingState
@@ -87,7 +88,7 @@ def train_epoch(
         LeakedTestImagesError: the loader is known to hold test images.
         ValueError, TypeError: no batches, or batches that don't fit the model.
     """
-    refuse_test_role(loader, "training")
+    refuse_test_images(loader, "training", look_through_loaders=False)
     device = device_of(model)
     scaler = scaler or torch.amp.GradScaler(device.type, enabled=precision == "fp16")
     autocast: AbstractContextManager[Any] = nullcontext()
@@ -177,16 +178,19 @@ def fit(
     refuse_test_images(train, "training", look_through_loaders=False)
     if not isinstance(train, ImageSet):
         refuse_what_needs_images(recipe)
+    device = as_device(device)
+    for watched in (validation, test):
+        refuse_unreadable(watched, device)
     if validation is not None:
         refuse_test_images(validation, "validation")
     elif recipe.keep_best or recipe.patience is not None:
         raise ValueError("keep_best and patience go by validation accuracy; give validation=...")
     check_seed(seed)
-    device = as_device(device)
     precision = resolve_precision(recipe.precision, device)
     keep_freed_memory()
     model.to(device)
-    if recipe.channels_last:
+    channels_last = resolve_layout(recipe, model)
+    if channels_last:
         model.to(memory_format=torch.channels_last)
     loader = as_loader(
         train,
@@ -197,7 +201,7 @@ def fit(
         transform=Compose(recipe.augment) if recipe.augment else None,
         mix=recipe.mix,
         mixed_epochs=recipe.epochs - recipe.unmixed_epochs,
-        channels_last=recipe.channels_last,
+        channels_last=channels_last,
     )
     compute_whitening(model, train if isinstance(train, ImageSet) else loader)
     steps = count_steps(loader, recipe)
@@ -213,6 +217,7 @@ def fit(
             "seed": seed,
             "precision": precision,
             "images": identity(train),
+            "validation": "" if validation is None else identity(validation),
             "model": architecture_digest(model),
         }
         begin_or_resume(checkpoint, state, run, resume=resume)

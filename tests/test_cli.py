@@ -17,7 +17,7 @@ from cifar_lab.cli import main
 from cifar_lab.cli_options import parse_parameter, parse_seeds
 from cifar_lab.data import Data
 from cifar_lab.errors import CorruptedDataError, DatasetUnavailableError
-from cifar_lab.experiments import EXPERIMENTS, GROUPS, MLP_RECIPE
+from cifar_lab.experiments import ASSIGNMENT_A_RECIPE, EXPERIMENTS, GROUPS
 from cifar_lab.measured import load_measured
 from cifar_lab.models import SimpleMLP
 from cifar_lab.models.size import count_training_flops
@@ -75,7 +75,9 @@ def test_run_trains_and_saves_each_seed(
 ) -> None:
     assert run_mlp(tmp_path, "--seeds", "0-1", "--data", "somewhere") == 0
     assert loads == [("synthetic", Path("somewhere"))]  # once for all runs
-    (results,) = find_results(tmp_path, {"cifar10-mlp": ("synthetic", MLP_RECIPE)}).values()
+    (results,) = find_results(
+        tmp_path, {"cifar10-mlp": ("synthetic", ASSIGNMENT_A_RECIPE)}
+    ).values()
     assert [(run.seed, run.dataset, len(run.history)) for run in results] == [
         (0, "synthetic", 3),
         (1, "synthetic", 3),
@@ -205,7 +207,7 @@ def test_table_shows_what_was_saved(
 ) -> None:
     for seed, accuracy in enumerate([40.0, 44.0]):
         folder = tmp_path / "cifar10-mlp" / f"seed-{seed}"
-        make_result(accuracy, seed=seed, recipe=MLP_RECIPE).save(folder / "result.json")
+        make_result(accuracy, seed=seed, recipe=ASSIGNMENT_A_RECIPE).save(folder / "result.json")
     assert main(["table", "assignment-a", "--out", str(tmp_path)]) == 0
     rows = [line for line in capsys.readouterr().out.splitlines() if "SimpleMLP" in line]
     assert len(rows) == 1 and "42.00 ± 2.83" in rows[0] and "0-1" in rows[0]

@@ -107,6 +107,23 @@ def test_an_epoch_on_test_images_is_refused(test: ImageSet) -> None:
 
 
 @pytest.mark.usefixtures("known")
+def test_an_epoch_on_torchvision_s_test_images_is_refused(test: ImageSet) -> None:
+    class LikeTorchvision(Dataset):
+        data = test.images.permute(0, 2, 3, 1).contiguous().numpy()
+
+        def __len__(self) -> int:
+            return len(self.data)
+
+        def __getitem__(self, index: int) -> tuple[Tensor, int]:
+            return torch.from_numpy(self.data[index]).permute(2, 0, 1) / 255 - 0.5, 0
+
+    model = nn.Sequential(nn.Flatten(), nn.Linear(3072, 10))
+    optimizer = torch.optim.SGD(model.parameters())
+    with pytest.raises(LeakedTestImagesError, match="30 of 30 images"):
+        train_epoch(model, DataLoader(LikeTorchvision(), 8), optimizer, nn.CrossEntropyLoss())
+
+
+@pytest.mark.usefixtures("known")
 def test_training_images_alone_are_fine(train: ImageSet) -> None:
     refuse_test_images(train, "training")
 

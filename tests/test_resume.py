@@ -19,10 +19,11 @@ import torch
 from torch import nn
 
 from cifar_lab.augment import CutMix, RandomCrop, RandomHorizontalFlip
-from cifar_lab.checkpoint import is_of_recipe
+from cifar_lab.checkpoint import is_of
 from cifar_lab.data import ImageSet, Role, load, split
 from cifar_lab.evaluation import test_accuracy
 from cifar_lab.experiments import EXPERIMENTS
+from cifar_lab.models.size import architecture_digest
 from cifar_lab.models.whitened import Stage, WhitenedResNet
 from cifar_lab.recipe import Recipe
 from cifar_lab.training import fit
@@ -196,7 +197,7 @@ def test_a_checkpoint_of_before_a_setting_was_there_goes_on(
         del content["recipe"][setting]
     del content["recipe"]["augment"][0]["padding_mode"]
     torch.save(content, path)
-    assert is_of_recipe(path, recipe)
+    assert is_of(path, recipe, "synthetic", architecture_digest(small_model()))
     resumed, _ = train_on(train, recipe, checkpoint=path, resume=True, model=small_model(9))
     assert digest(resumed) == digest(whole)
 
@@ -237,6 +238,26 @@ def test_a_checkpoint_of_another_run_is_refused(
     with pytest.raises(ValueError, match=message):
         train_on(train, checkpoint=path, resume=True, **options)
     assert path.read_bytes() == before
+
+
+def test_a_checkpoint_of_a_later_version_is_named(train: ImageSet, tmp_path: Path) -> None:
+    path = tmp_path / "run.pt"
+    train_on(train, checkpoint=path)
+    content = torch.load(path, weights_only=True)
+    content["recipe"]["temperature"] = 2.0
+    torch.save(content, path)
+    with pytest.raises(ValueError, match=r"run\.pt is of another version .*'temperature'"):
+        train_on(train, checkpoint=path, resume=True)
+
+
+def test_other_labels_or_validation_images_are_another_run(train: ImageSet, tmp_path: Path) -> None:
+    path = tmp_path / "run.pt"
+    train_on(train, checkpoint=path)
+    with pytest.raises(ValueError, match="of another run: validation is '40 of"):
+        train_on(train, checkpoint=path, resume=True, validation=train.subset(torch.arange(40)))
+    noisy = replace(train, labels=train.labels.flip(0))
+    with pytest.raises(ValueError, match="of another run: images is '50 of"):
+        train_on(noisy, checkpoint=path, resume=True, validation=train)
 
 
 @pytest.mark.parametrize("damage", ["truncated", "empty", "text", "foreign", "pickle"])

@@ -212,9 +212,13 @@ def test_progress_names_the_dataset_the_size_and_the_folder(
     data: Data, own: Experiment, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run(own, data=data, out=tmp_path, device="cpu")
-    first, *_, last = capsys.readouterr().out.splitlines()
+    folder = tmp_path / "own" / "seed-0"
+    accuracy = f"Test accuracy at the end: {load_result(folder).test_accuracy:.2f} %"
+    first, *_, saved, last = capsys.readouterr().out.splitlines()
     assert first == "own (seed 0) on synthetic: 30,730 parameters, 30,720 MACs"
-    assert last == f"Saved result.json and weights.pt in {tmp_path / 'own' / 'seed-0'}"
+    assert (saved, last) == (f"Saved result.json and weights.pt in {folder}", accuracy)
+    run(own, data=data, out=tmp_path, device="cpu", resume=True)
+    assert capsys.readouterr().out.splitlines()[-1] == f"{folder} holds it, finished. {accuracy}"
 
 
 def test_a_model_of_ones_own_is_loaded_without_its_weights(
@@ -283,6 +287,68 @@ def test_a_finished_run_of_another_network_is_not_given_for_this_one(
     again = run(replace(own, model=partial(network, 0.1)), data=data, **options)
     other = run(replace(own, model=partial(network, 0.2)), data=data, **options)
     assert again.folder == first.folder and other.folder != first.folder
+
+
+def test_a_finished_run_on_other_images_is_not_given_for_these(
+    data: Data, own: Experiment, tmp_path: Path
+) -> None:
+    options = {"out": tmp_path, "device": "cpu", "progress": False, "resume": True}
+    few = run(own, data=replace(data, train=data.train.subset(torch.arange(40))), **options)
+    labels = data.train.labels.flip(0)
+    noisy = run(own, data=replace(data, train=replace(data.train, labels=labels)), **options)
+    whole = run(own, data=data, **options)
+    assert len({few.folder, noisy.folder, whole.folder}) == 3
+    assert run(own, data=data, **options).folder == whole.folder
+
+
+def test_a_run_that_broke_off_on_another_dataset_or_network_stays_out_of_the_way(
+    data: Data, own: Experiment, tmp_path: Path
+) -> None:
+    own = replace(own, validation_fraction=0.2, recipe=replace(own.recipe, epochs=4))
+    (tmp_path / "drive").mkdir()
+    stop_in_epoch_3(own, data, tmp_path, tmp_path / "drive")
+    options = {"out": tmp_path, "device": "cpu", "progress": False, "resume": True}
+    other = Data("mine", *(replace(each, dataset="mine") for each in (data.train, data.test)))
+    assert len(run(own, data=other, **options).history) == 4
+    edited = run(replace(own, model=partial(network, 0.1)), data=data, **options)
+    assert edited.folder == tmp_path / "own" / "seed-0-3" and len(edited.history) == 4
+    assert run(own, data=data, **options).folder == tmp_path / "own" / "seed-0"
+
+
+def test_a_finished_run_s_backup_is_not_replaced_by_another_run_s(
+    data: Data, own: Experiment, tmp_path: Path
+) -> None:
+    own = replace(own, validation_fraction=0.2, recipe=replace(own.recipe, epochs=4))
+    drive, elsewhere = tmp_path / "drive", tmp_path / "elsewhere"
+    drive.mkdir()
+    elsewhere.mkdir()
+    options = {"device": "cpu", "progress": False, "backup": drive}
+    run(own, data=data, out=tmp_path / "first", **options)
+    before = {path: path.read_bytes() for path in drive.rglob("*") if path.is_file()}
+    stop_in_epoch_3(own, data, tmp_path / "second", elsewhere)
+    run(own, data=data, out=tmp_path / "second", resume=True, **options)
+    assert before and {path: path.read_bytes() for path in before} == before
+    assert (drive / "own" / "seed-0-2" / "result.json").exists()
+
+
+def test_a_finished_run_is_found_without_its_checkpoint(
+    data: Data, own: Experiment, tmp_path: Path
+) -> None:
+    first = quiet_run(own, data, tmp_path)
+    assert first.folder is not None
+    (first.folder / "checkpoint.pt").unlink()
+    options = {"out": tmp_path, "device": "cpu", "progress": False, "resume": True}
+    assert run(own, data=data, **options).folder == first.folder
+
+
+def test_uses_of_the_test_set_before_an_interruption_count(
+    data: Data, own: Experiment, tmp_path: Path
+) -> None:
+    own = replace(own, recipe=replace(own.recipe, epochs=4))
+    (tmp_path / "drive").mkdir()
+    stop_in_epoch_3(own, data, tmp_path, tmp_path / "drive")
+    options = {"out": tmp_path, "device": "cpu", "progress": False, "resume": True}
+    assert run(own, data=data, **options).test_uses == 5
 
 
 def network(dropout: float) -> nn.Module:

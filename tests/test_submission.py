@@ -92,6 +92,37 @@ def test_the_notebook_goes_into_the_folder(
         cifar_lab.submit(result, assignment="a", notebook="nowhere.ipynb", out=folder)
 
 
+def test_only_a_notebook_that_was_copied_in_before_is_taken_out_again(
+    result: Result,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    for name in ("JPY_SESSION_NAME", "CIFAR_LAB_NOTEBOOK"):
+        monkeypatch.delenv(name, raising=False)
+    for name in ("first.ipynb", "second.ipynb"):
+        (tmp_path / name).write_text(name)
+    folder = tmp_path / "mine"
+
+    def notebooks_after(notebook: str | None) -> dict[str, str]:
+        path = None if notebook is None else tmp_path / notebook
+        cifar_lab.submit(result, assignment="a", notebook=path, out=folder)
+        return {path.name: path.read_text() for path in folder.glob("*.ipynb")}
+
+    assert notebooks_after("first.ipynb") == {"first.ipynb": "first.ipynb"}
+    assert notebooks_after("second.ipynb") == {"second.ipynb": "second.ipynb"}
+    assert notebooks_after(None) == {"second.ipynb": "second.ipynb"}
+    (folder / "by_hand.ipynb").write_text("mine")
+    capsys.readouterr()
+    kept = {"by_hand.ipynb": "mine", "second.ipynb": "second.ipynb"}
+    assert notebooks_after("second.ipynb") == kept
+    assert "holds by_hand.ipynb and second.ipynb; leave only" in capsys.readouterr().out
+    # The working folder itself: the notebook lies there and is no copy.
+    cifar_lab.submit(result, assignment="a", notebook=tmp_path / "first.ipynb", out=tmp_path)
+    cifar_lab.submit(result, assignment="a", notebook=tmp_path / "second.ipynb", out=tmp_path)
+    assert {path.name for path in tmp_path.glob("*.ipynb")} == {"first.ipynb", "second.ipynb"}
+
+
 @pytest.mark.parametrize(
     ("wrong", "error", "message"),
     [

@@ -153,6 +153,20 @@ def test_images_and_weights_have_the_layout_that_the_recipe_asks_for(
     assert model.seen == {(channels_last, channels_last)}
 
 
+def test_a_network_without_convolutions_gets_images_as_it_flattens_them(
+    train: ImageSet, recipe: Recipe
+) -> None:
+    seen = set()
+
+    class Linear(nn.Linear):
+        def forward(self, images: Tensor) -> Tensor:
+            seen.add(images.is_contiguous())
+            return super().forward(images.flatten(1))
+
+    quietly(Linear(3072, 10), train, replace(recipe, channels_last=True))
+    assert seen == {True}
+
+
 def test_channels_last_changes_rounding_alone(train: ImageSet, recipe: Recipe) -> None:
     losses = []
     for channels_last in (True, False):
@@ -471,3 +485,28 @@ def test_mixed_precision_trains_and_resumes_on_a_gpu(
     assert again == first
     assert first[-1].train_loss < first[0].train_loss
     assert all(tensor.isfinite().all() for tensor in model.state_dict().values())
+
+
+@pytest.mark.parametrize("role", ["validation", "test"])
+@pytest.mark.parametrize(
+    ("make", "error", "message"),
+    [
+        (lambda batch: (each for each in [batch]), TypeError, "can be read again every epoch"),
+        (lambda batch: [(*batch, "third")], TypeError, "expected a pair"),
+        (lambda batch: [], ValueError, "gave no batches"),
+    ],
+)
+def test_what_is_evaluated_on_is_looked_at_before_training(
+    train: ImageSet,
+    recipe: Recipe,
+    role: str,
+    make: Callable[[tuple[Tensor, Tensor]], Any],
+    error: type[Exception],
+    message: str,
+) -> None:
+    model = small_model()
+    before = copy.deepcopy(model)
+    loader = make((to_unit_interval(train.images), train.labels))
+    with pytest.raises(error, match=message):
+        quietly(model, train, recipe, **{role: loader})
+    assert_same_weights(model, before)

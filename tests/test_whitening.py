@@ -90,14 +90,22 @@ def test_computing_it_leaves_the_model_s_mode(train: ImageSet, training: bool) -
 
 def test_a_model_that_does_not_fit_is_named_and_can_be_mended(train: ImageSet) -> None:
     model = whitened_network()
-    right, model[-1] = model[-1], nn.Linear(7, 10)
+    right, model[0] = model[0], nn.Conv2d(7, 3, 1)
     with pytest.raises(ValueError, match="can't take images of shape"):
         compute_whitening(model, train)
-    model[-1] = right
+    model[0] = right
     compute_whitening(model, train)
     before = model[1].conv.weight.clone()
     model(torch.rand(2, 3, 32, 32))
     assert torch.equal(model[1].conv.weight, before), "later images don't change the filters"
+
+
+def test_layers_behind_a_whitening_are_not_run_for_it(train: ImageSet) -> None:
+    """On 2,000 images at once, they would take more memory than the training."""
+    model = whitened_network()
+    model[-1].register_forward_pre_hook(lambda *_: pytest.fail("was run"))
+    compute_whitening(model, train)
+    assert model[1].computed
 
 
 def test_test_images_in_a_loader_are_refused_before_they_are_looked_at(

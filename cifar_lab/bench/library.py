@@ -13,7 +13,7 @@ from cifar_lab.data import ImageSet, Role
 from cifar_lab.experiments import Experiment
 from cifar_lab.loading import Batches
 from cifar_lab.models.size import count_training_flops
-from cifar_lab.recipe import Recipe, resolve_precision
+from cifar_lab.recipe import Recipe, resolve_layout, resolve_precision
 from cifar_lab.state import EpochRecord, TrainingState
 from cifar_lab.training import fit, train_epoch
 
@@ -52,7 +52,7 @@ class LibraryWay:
             shuffle=True,
             transform=Compose(recipe.augment) if recipe.augment else None,
             mix=recipe.mix,
-            channels_last=recipe.channels_last,
+            channels_last=resolve_layout(recipe, state.model),
             device=self.device,
         )
         flops = count_training_flops(state.model)
@@ -72,4 +72,6 @@ class LibraryWay:
     def _model(self, num_classes: int) -> nn.Module:
         torch.manual_seed(0)
         model = self.experiment.build_model(num_classes).to(self.device)
-        return model.to(memory_format=torch.channels_last) if self.recipe.channels_last else model
+        if resolve_layout(self.recipe, model):
+            model = model.to(memory_format=torch.channels_last)
+        return model
