@@ -98,9 +98,9 @@ def begin_or_resume(
     except (TypeError, ValueError) as error:
         raise ValueError(f"{path} is of another version of cifar_lab: {error}. {remedy}") from error
     differences = [
-        f"{name} is {value!r} here, {there.get(name)!r} there"
+        f"{name} is {value!r} here, {there[name]!r} there"
         for name, value in here.items()
-        if value != there.get(name)
+        if name in there and value != there[name]  # one of before it was noted says nothing of it
     ]
     if differences:
         raise ValueError(

@@ -115,9 +115,15 @@ def _wanted(options: argparse.Namespace) -> list[Experiment]:
 
 
 def _table(options: argparse.Namespace) -> None:
-    results = _find(options.out or RUNS, _named(options))
+    out = options.out or RUNS
+    results = _find(out, _named(options))
+    if not results:
+        raise ValueError(
+            f"There are no results of {', '.join(options.names)} in {out}. Run them first; runs "
+            "with --epochs or --hold-out are not in the table, but print their accuracy."
+        )
     datasets = list(dict.fromkeys(runs[0].dataset for runs in results.values()))
-    for dataset in datasets or [""]:
+    for dataset in datasets:
         group = {name: runs for name, runs in results.items() if runs[0].dataset == dataset}
         print(results_table(group), uses_of_test_set(group), sep="\n\n", end="\n\n")
     if options.json is not None:

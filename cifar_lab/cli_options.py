@@ -152,7 +152,7 @@ def build_parser(description: str | None) -> argparse.ArgumentParser:
     )
     run_parser.add_argument("--resume", action="store_true", help="go on with a run that broke off")
     run_parser.add_argument(
-        "--backup", type=Path, help="existing folder that gets a copy of every file"
+        "--backup", type=Path, help="existing folder for copies of checkpoint, weights, result"
     )
     run_parser.add_argument(
         "--skip-finished", action="store_true", help="leave out runs whose result is in OUT already"

@@ -55,19 +55,26 @@ def official_test_fingerprints() -> Tensor:
 
 
 def identity(data: ImageSet | Loader) -> str:
-    """A short text that differs for other images, labels or another order; "" for a loader."""
+    """A short text that differs for other images, or another order of them; "" for a loader."""
     if not isinstance(data, ImageSet):
         return ""
     images = data.images.cpu()
-    numbers = (fingerprints(images) if images.shape[1:] == IMAGE_SHAPE else images).numpy()
-    content = hashlib.sha256(numbers.tobytes())
-    content.update(data.labels.cpu().numpy().tobytes())
-    return f"{len(data)} of {data.dataset}, {content.hexdigest()[:16]}"
+    numbers = fingerprints(images) if images.shape[1:] == IMAGE_SHAPE else images
+    return f"{len(data)} of {data.dataset}, {_digest(numbers)}"
+
+
+def labels_identity(data: ImageSet | Loader) -> str:
+    """The same for its labels."""
+    return _digest(data.labels.cpu()) if isinstance(data, ImageSet) else ""
 
 
 def dataset_of(identity: str) -> str:
     """The dataset that an `identity` names; "" for a loader's."""
-    return identity.rpartition(",")[0].partition(" of ")[2]
+    return identity.partition(",")[0].partition(" of ")[2]
+
+
+def _digest(numbers: Tensor) -> str:
+    return hashlib.sha256(numbers.numpy().tobytes()).hexdigest()[:16]
 
 
 def refuse_test_role(data: ImageSet | Loader, purpose: str) -> None:

@@ -59,9 +59,13 @@ def results_table(results: Mapping[str, Sequence[Result]]) -> str:
         rows.append([*row, f"{seconds:.0f}", _ranges([run.seed for run in group])])
     lines = ["| " + " | ".join(row) + " |" for row in rows]
     lines.insert(1, "|" + "---|" * len(rows[0]))
-    return "\n".join(
-        [f"Test images of {DATASET_TITLES.get(datasets[0], datasets[0])}.", "", *lines]
-    )
+    notes = []
+    for group in results.values():
+        precisions = sorted({run.precision for run in group})
+        if len(precisions) > 1:
+            notes += ["", f"{group[0].title} was trained in {' and '.join(precisions)}."]
+    dataset = DATASET_TITLES.get(datasets[0], datasets[0])
+    return "\n".join([f"Test images of {dataset}.", "", *lines, *notes])
 
 
 def uses_of_test_set(results: Mapping[str, Sequence[Result]]) -> str:

@@ -50,7 +50,7 @@ class Result:
         environment: versions, device and threads.
         architecture: differs for another model under the same name; "" in results of before there
             was such a mark.
-        images: differs for other training images; "" likewise.
+        images: differs for other training images or labels; "" likewise.
         model: the trained model, in eval mode; None where it has not been loaded.
         folder: where the result and the weights are saved, if anywhere.
     """

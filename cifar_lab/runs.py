@@ -13,7 +13,7 @@ from cifar_lab.data import Data, load, split
 from cifar_lab.evaluation import test_accuracy
 from cifar_lab.experiments import Experiment, find_experiment
 from cifar_lab.files import copy_atomically
-from cifar_lab.guard import dataset_of, identity
+from cifar_lab.guard import dataset_of, identity, labels_identity
 from cifar_lab.models.size import (
     architecture_digest,
     count_macs,
@@ -61,8 +61,8 @@ def run(
             None saves nothing.
         resume: go on with the newest run that broke off; where there is none, give the result of
             the one that was finished; where there is none either, start.
-        backup: an existing folder (on Google Drive, say) that gets a copy of every file, and from
-            which `resume` takes the checkpoint where `out` has none.
+        backup: an existing folder (on Google Drive, say) that gets a copy of the checkpoint, the
+            weights and the result, and from which `resume` takes the first where `out` has none.
         device: None for the best there is.
         progress: print what goes on.
 
@@ -96,7 +96,7 @@ def run(
     train, validation = data.train, None
     if experiment.validation_fraction:
         train, validation = split(train, experiment.validation_fraction, seed=seed)
-    images = identity(train)
+    images = f"{identity(train)}, {labels_identity(train)}"
     folder = None
     if out is not None:
         wanted = Wanted(data.name, recipe, seed, architecture, images)

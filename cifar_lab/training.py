@@ -27,7 +27,7 @@ from cifar_lab.checkpoint import begin_or_resume, save_checkpoint
 from cifar_lab.data import ImageSet
 from cifar_lab.errors import TrainingDivergedError
 from cifar_lab.evaluation import test_accuracy
-from cifar_lab.guard import guarded, identity, refuse_test_images
+from cifar_lab.guard import guarded, identity, labels_identity, refuse_test_images
 from cifar_lab.loading import (
     Batches,
     Loader,
@@ -217,6 +217,7 @@ def fit(
             "seed": seed,
             "precision": precision,
             "images": identity(train),
+            "labels": labels_identity(train),
             "validation": "" if validation is None else identity(validation),
             "model": architecture_digest(model),
         }

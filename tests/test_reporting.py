@@ -3,6 +3,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -48,6 +49,16 @@ def test_the_table_has_means_and_spreads_over_seeds(make_result: MakeResult) -> 
     assert row["course's %"] == "42.35"
     assert other["experiment"] == "Mine" and other["course's %"] == ""
     assert other["test accuracy %"] == "50.00"  # one run has no spread
+
+
+def test_a_mean_over_precisions_is_named_under_the_table(make_result: MakeResult) -> None:
+    alike = [make_result(seed=seed) for seed in (0, 1)]
+    other = [make_result(title="Mixed", seed=seed) for seed in (0, 1)]
+    other[1] = replace(other[1], precision="bf16")
+    assert results_table({"alike": alike}).splitlines()[-1].startswith("| SimpleMLP")
+    table = results_table({"alike": alike, "other": other})
+    assert table.splitlines()[-1] == "Mixed was trained in bf16 and fp32."
+    assert len(cells(table)) == 2
 
 
 def test_the_history_has_the_first_the_fifth_the_best_and_the_last_epoch(

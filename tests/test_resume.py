@@ -256,7 +256,7 @@ def test_other_labels_or_validation_images_are_another_run(train: ImageSet, tmp_
     with pytest.raises(ValueError, match="of another run: validation is '40 of"):
         train_on(train, checkpoint=path, resume=True, validation=train.subset(torch.arange(40)))
     noisy = replace(train, labels=train.labels.flip(0))
-    with pytest.raises(ValueError, match="of another run: images is '50 of"):
+    with pytest.raises(ValueError, match="of another run: labels is '"):
         train_on(noisy, checkpoint=path, resume=True, validation=train)
 
 
