@@ -352,8 +352,11 @@ def test_a_fork_bomb_is_stopped(level, most):
         "time.sleep(30)\n"
     )
     outcome = run(code)
-    assert outcome.status == "killed"
-    assert "20 processes" in outcome.reason
+    if most > 128 and outcome.status == "failed":  # refused more by the system, before the count
+        assert "BlockingIOError" in outcome.stderr
+    else:
+        assert outcome.status == "killed"
+        assert "20 processes" in outcome.reason
     assert outcome.seconds < 8
     assert processes_with(name[:15]) == []
 
