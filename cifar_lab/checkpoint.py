@@ -105,7 +105,7 @@ def begin_or_resume(
     if differences:
         raise ValueError(
             f"{path} is of another run: {'; '.join(differences)}. Resume with the same model, "
-            "recipe, seed, images and precision, or give another file."
+            "recipe, seed, images, labels and precision, or move it away."
         )
     try:
         state.load_state_dict(content["state"])
@@ -124,9 +124,11 @@ def is_of(path: str | Path, recipe: Recipe, dataset: str, architecture: str) -> 
     """
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
-        run = content["run"]
-        there = Recipe.from_dict(content["recipe"]), dataset_of(run["images"]), run["model"]
-        return there == (recipe, dataset, architecture)
+        there = Recipe.from_dict(content["recipe"])
+        run = {"images": "", "model": architecture, **content["run"]}
+        return (there, run["model"]) == (recipe, architecture) and (
+            dataset_of(run["images"]) in ("", dataset)
+        )
     except Exception:  # a damaged file makes torch.load raise almost anything
         return True
 

@@ -1,7 +1,7 @@
 """Labelled images in memory: CIFAR-10, CIFAR-100, the synthetic stand-in, and splits of them.
 
-Images are uint8, N x 3 x 32 x 32, laid out channels-last in memory (the order of CIFAR's files as
-torchvision gives them, and the one that convolutions like best).
+Images are uint8, N x 3 x 32 x 32, laid out channels-last in memory, the order that convolutions
+like best.
 """
 
 from __future__ import annotations

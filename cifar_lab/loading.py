@@ -63,7 +63,6 @@ class Batches:
         if len(image_set) == 0:
             raise ValueError(f"The {image_set.role.value} set is empty; expected images in it.")
         self.device = as_device(device)
-        self.dataset = image_set.to(self.device)
         self.batch_size = batch_size
         self.shuffle = shuffle
         self.seed = seed
@@ -73,8 +72,10 @@ class Batches:
         self.mix = mix
         self.mixed_epochs = math.inf if mixed_epochs is None else mixed_epochs
         self.memory_format = torch.channels_last if channels_last else torch.contiguous_format
+        moved = image_set.to(self.device)
         # Turned here once, not batch by batch.
-        self._images = self.dataset.images.contiguous(memory_format=self.memory_format)
+        images = moved.images.contiguous(memory_format=self.memory_format)
+        self.dataset = replace(moved, images=images)
         self.epoch = 0
 
     def __len__(self) -> int:
@@ -84,7 +85,7 @@ class Batches:
         epoch, self.epoch = self.epoch, self.epoch + 1
         draws = generator(self.seed, epoch, "transform", self.device)
         for indices in self._order(epoch).split(self.batch_size):
-            images = to_unit_interval(gather(self._images, indices))
+            images = to_unit_interval(gather(self.dataset.images, indices))
             labels = self.dataset.labels[indices]
             if self.transform is not None:
                 images = self.transform(images, draws)

@@ -50,8 +50,12 @@ def refuse_unreadable(data: ImageSet | Loader | None, device: torch.device) -> N
     Raises:
         TypeError, ValueError: it is no loader, has no batches, or others than images and labels.
     """
-    if data is not None and not isinstance(data, ImageSet):
-        next(batches_on(as_loader(data, 1, device), device))
+    if data is None or isinstance(data, ImageSet):
+        return
+    with torch.random.fork_rng():  # a loader that shuffles draws from it
+        labels = next(batches_on(as_loader(data, 1, device), device))[1]
+    if labels.ndim != 1:
+        raise ValueError("Evaluation needs one class number an image, not soft labels.")
 
 
 def count_steps(loader: Loader, recipe: Recipe) -> float:

@@ -175,11 +175,6 @@ class Recipe:
             )
         if self.warmup_epochs and self.schedule == "one-cycle":
             raise ValueError("a one-cycle schedule has its own rise; expected warmup_epochs=0.")
-        if self.schedule == "one-cycle" and self.schedule_per == "epoch":
-            raise ValueError(
-                "a one-cycle schedule begins at 0, so per epoch its first would learn nothing; "
-                'expected schedule_per="step".'
-            )
 
     def with_epochs(self, epochs: int) -> Recipe:
         """The same recipe over other epochs, its warm-up and its unmixed epochs in proportion.

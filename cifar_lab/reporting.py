@@ -25,8 +25,8 @@ def results_table(results: Mapping[str, Sequence[Result]]) -> str:
             standard deviation between seeds (of the sample), where there are at least two.
 
     Raises:
-        ValueError: no results, an experiment without any, or runs on different datasets, whose
-            figures can't be compared.
+        ValueError: no results, an experiment without any, or runs on different datasets, by
+            different recipes or on different numbers of images, whose figures can't be compared.
     """
     runs = [run for group in results.values() for run in group]
     if not runs or not all(results.values()):
@@ -38,6 +38,14 @@ def results_table(results: Mapping[str, Sequence[Result]]) -> str:
         )
     if any(len({str(run.recipe) for run in group}) > 1 for group in results.values()):
         raise ValueError("An experiment's results have different recipes; their mean says nothing.")
+    for group in results.values():
+        trained_on = {run.images.partition(",")[0] for run in group if run.images}
+        if len(trained_on) > 1:
+            sizes = " and ".join(sorted(trained_on))
+            raise ValueError(
+                f"Results of {group[0].title} are of trainings on {sizes}; their mean says "
+                "nothing. Move those away that don't belong there."
+            )
     # The course's figures are on real images: beside the stand-in's they would only mislead.
     with_reference = datasets != ["synthetic"]
     columns = ["experiment", "parameters", "MACs", "train loss", "test accuracy %"]

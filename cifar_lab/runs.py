@@ -62,7 +62,7 @@ def run(
         resume: go on with the newest run that broke off; where there is none, give the result of
             the one that was finished; where there is none either, start.
         backup: an existing folder (on Google Drive, say) that gets a copy of the checkpoint, the
-            weights and the result, and from which `resume` takes the first where `out` has none.
+            weights and the result, and from which `resume` takes them where `out` has none.
         device: None for the best there is.
         progress: print what goes on.
 
@@ -182,7 +182,7 @@ class RunFolder:
         """A new folder; to resume, the newest run that broke off, or else the finished one.
 
         Runs by another recipe, on another dataset or of another model are left as they are, here
-        and among the backups.
+        and among the backups, and so are finished ones on other images or labels.
 
         Args:
             out: the folder of all results.
@@ -206,8 +206,9 @@ class RunFolder:
         if here:
             return cls(here[0], copy)
         folder = new_folder(out / place)
-        if copy is not None and (copy / CHECKPOINT).exists():
-            copy_atomically(copy / CHECKPOINT, folder / CHECKPOINT)
+        for name in (CHECKPOINT, WEIGHTS, RESULT):  # with a result, it is a finished run
+            if copy is not None and (copy / name).exists():
+                copy_atomically(copy / name, folder / name)
         return cls(folder, copy)
 
     def result(self) -> Result | None:

@@ -215,7 +215,10 @@ def _add_notebook(named: str | Path | None, folder: Path) -> str | None:
     else:
         print(f"{folder} is written. Save this notebook and put it in that folder too.")
     before = _copied_before(folder)
-    if copied is not None and before not in (None, copied):
+    if before is not None and path is None and colab is None:
+        print(f"Take {before} out of it: that is this notebook as it was at an earlier time.")
+        return before
+    if before not in (None, copied) and copied is not None:
         (folder / before).unlink(missing_ok=True)
     others = sorted(each.name for each in folder.glob("*.ipynb"))
     if len(others) > 1:

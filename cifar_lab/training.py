@@ -27,7 +27,13 @@ from cifar_lab.checkpoint import begin_or_resume, save_checkpoint
 from cifar_lab.data import ImageSet
 from cifar_lab.errors import TrainingDivergedError
 from cifar_lab.evaluation import test_accuracy
-from cifar_lab.guard import guarded, identity, labels_identity, refuse_test_images
+from cifar_lab.guard import (
+    guarded,
+    identity,
+    labels_identity,
+    refuse_test_images,
+    refuse_test_role,
+)
 from cifar_lab.loading import (
     Batches,
     Loader,
@@ -88,7 +94,9 @@ def train_epoch(
         LeakedTestImagesError: the loader is known to hold test images.
         ValueError, TypeError: no batches, or batches that don't fit the model.
     """
-    refuse_test_images(loader, "training", look_through_loaders=False)
+    refuse_test_role(loader, "training")
+    if not isinstance(loader, Batches):  # whose images have a role
+        refuse_test_images(loader, "training", look_through_loaders=False)
     device = device_of(model)
     scaler = scaler or torch.amp.GradScaler(device.type, enabled=precision == "fp16")
     autocast: AbstractContextManager[Any] = nullcontext()

@@ -61,6 +61,15 @@ def test_a_mean_over_precisions_is_named_under_the_table(make_result: MakeResult
     assert len(cells(table)) == 2
 
 
+def test_runs_on_different_numbers_of_images_have_no_mean(make_result: MakeResult) -> None:
+    texts = ["50000 of cifar10, 0123, 4567", "50000 of cifar10, 89ab, 4567", ""]
+    alike = [replace(make_result(seed=seed), images=images) for seed, images in enumerate(texts)]
+    assert "50.00" in results_table({"alike": alike})
+    few = replace(alike[0], images="1000 of cifar10, 0123, 4567")
+    with pytest.raises(ValueError, match="trainings on 1000 of cifar10 and 50000 of cifar10"):
+        results_table({"mixed": [*alike, few]})
+
+
 def test_the_history_has_the_first_the_fifth_the_best_and_the_last_epoch(
     make_result: MakeResult,
 ) -> None:

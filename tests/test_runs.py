@@ -299,6 +299,11 @@ def test_a_finished_run_on_other_images_is_not_given_for_these(
     whole = run(own, data=data, **options)
     assert len({few.folder, noisy.folder, whole.folder}) == 3
     assert run(own, data=data, **options).folder == whole.folder
+    # A result of before images were noted can be of any.
+    assert few.folder is not None
+    replace(few, images="").save(few.folder / "result.json")
+    again = run(own, data=replace(data, train=data.train.subset(torch.arange(30))), **options)
+    assert again.folder == few.folder
 
 
 def test_a_run_that_broke_off_on_another_dataset_or_network_stays_out_of_the_way(
@@ -329,6 +334,25 @@ def test_a_finished_run_s_backup_is_not_replaced_by_another_run_s(
     run(own, data=data, out=tmp_path / "second", resume=True, **options)
     assert before and {path: path.read_bytes() for path in before} == before
     assert (drive / "own" / "seed-0-2" / "result.json").exists()
+
+
+@pytest.mark.parametrize("missing", ["", "checkpoint.pt"])
+def test_a_finished_run_comes_back_from_its_backup(
+    data: Data, own: Experiment, tmp_path: Path, missing: str
+) -> None:
+    drive = tmp_path / "drive"
+    drive.mkdir()
+    options = {"device": "cpu", "progress": False, "backup": drive, "resume": True}
+    first = run(own, data=data, out=tmp_path / "first", **options)
+    if missing:
+        (drive / "own" / "seed-0" / missing).unlink()
+    before = {path: path.stat().st_mtime_ns for path in drive.rglob("*") if path.is_file()}
+    uses = data.test.uses.count
+    second = run(own, data=data, out=tmp_path / "second", **options)
+    assert second.history == first.history and data.test.uses.count == uses
+    assert second.folder == tmp_path / "second" / "own" / "seed-0"
+    after = {path: path.stat().st_mtime_ns for path in drive.rglob("*") if path.is_file()}
+    assert after == before
 
 
 def test_a_finished_run_is_found_without_its_checkpoint(

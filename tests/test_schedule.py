@@ -58,6 +58,15 @@ def test_one_cycle_is_a_triangle() -> None:
 
 
 def test_per_epoch_the_learning_rate_is_the_same_within_one() -> None:
-    stepped = recipe(10, schedule="cosine", schedule_per="epoch")
-    assert learning_rate_at(stepped, 3.9) == learning_rate_at(stepped, 3.0)
-    assert learning_rate_at(stepped, 4.0) != learning_rate_at(stepped, 3.0)
+    for name in ("cosine", "one-cycle"):
+        stepped = recipe(10, schedule=name, schedule_per="epoch")
+        assert learning_rate_at(stepped, 3.9) == learning_rate_at(stepped, 3.0)
+        assert learning_rate_at(stepped, 4.0) != learning_rate_at(stepped, 3.0)
+
+
+def test_one_cycle_per_epoch_trains_in_each() -> None:
+    cycle = recipe(8, schedule="one-cycle", schedule_per="epoch")
+    found = [learning_rate_at(cycle, epoch) for epoch in range(8)]
+    rise, fall = [0.25, 0.75], [11 / 12, 9 / 12, 7 / 12, 5 / 12, 3 / 12, 1 / 12]
+    assert found == pytest.approx([0.2 * share for share in rise + fall])
+    assert learning_rate_at(recipe(1, schedule="one-cycle", schedule_per="epoch"), 0) > 0

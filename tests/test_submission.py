@@ -112,6 +112,9 @@ def test_only_a_notebook_that_was_copied_in_before_is_taken_out_again(
     assert notebooks_after("first.ipynb") == {"first.ipynb": "first.ipynb"}
     assert notebooks_after("second.ipynb") == {"second.ipynb": "second.ipynb"}
     assert notebooks_after(None) == {"second.ipynb": "second.ipynb"}
+    assert "Take second.ipynb out of it" in capsys.readouterr().out
+    assert notebooks_after("first.ipynb") == {"first.ipynb": "first.ipynb"}
+    assert notebooks_after("second.ipynb") == {"second.ipynb": "second.ipynb"}
     (folder / "by_hand.ipynb").write_text("mine")
     capsys.readouterr()
     kept = {"by_hand.ipynb": "mine", "second.ipynb": "second.ipynb"}

@@ -494,6 +494,7 @@ def test_mixed_precision_trains_and_resumes_on_a_gpu(
         (lambda batch: (each for each in [batch]), TypeError, "can be read again every epoch"),
         (lambda batch: [(*batch, "third")], TypeError, "expected a pair"),
         (lambda batch: [], ValueError, "gave no batches"),
+        (lambda batch: [(batch[0], torch.rand(50, 10))], ValueError, "not soft labels"),
     ],
 )
 def test_what_is_evaluated_on_is_looked_at_before_training(
