@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 PARTS = ("data", "forward", "backward", "optimizer", "rest")
-MATRIX_TRIES = 5
+MATRIX_TRIES = 20
 TYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
