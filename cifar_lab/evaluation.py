@@ -14,6 +14,7 @@ from cifar_lab.loading import (
     Loader,
     as_loader,
     batches_on,
+    check_class_numbers,
     check_logits,
     device_of,
     num_classes_of,
@@ -53,8 +54,7 @@ def predict(
         for batch_images, batch_labels in batches_on(loader, device):
             batch_logits = model(batch_images)
             check_logits(batch_logits, batch_labels, num_classes)
-            if batch_labels.ndim != 1:
-                raise ValueError("Evaluation needs one class number an image, not soft labels.")
+            check_class_numbers(batch_labels)
             # Joined at once: many small tensors would lie between large ones' memory and split it.
             logits = torch.cat([logits, batch_logits])
             labels = torch.cat([labels, batch_labels])

@@ -185,6 +185,12 @@ def _checked(batch: Any) -> tuple[Tensor, Tensor]:
     return images, labels
 
 
+def check_class_numbers(labels: Tensor) -> None:
+    """Raise a ValueError for soft labels: accuracy is of one class an image."""
+    if labels.ndim != 1:
+        raise ValueError("Evaluation needs one class number an image, not soft labels.")
+
+
 def check_logits(logits: Tensor, labels: Tensor, num_classes: int | None = None) -> None:
     """Raise a ValueError unless the model gave one logit per class for every image.
 

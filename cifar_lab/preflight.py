@@ -18,6 +18,7 @@ from cifar_lab.loading import (
     Loader,
     as_loader,
     batches_on,
+    check_class_numbers,
     check_logits,
     device_of,
     num_classes_of,
@@ -53,9 +54,8 @@ def refuse_unreadable(data: ImageSet | Loader | None, device: torch.device) -> N
     if data is None or isinstance(data, ImageSet):
         return
     with torch.random.fork_rng():  # a loader that shuffles draws from it
-        labels = next(batches_on(as_loader(data, 1, device), device))[1]
-    if labels.ndim != 1:
-        raise ValueError("Evaluation needs one class number an image, not soft labels.")
+        _, labels = next(batches_on(as_loader(data, 1, device), device))
+    check_class_numbers(labels)
 
 
 def count_steps(loader: Loader, recipe: Recipe) -> float:

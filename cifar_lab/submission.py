@@ -201,7 +201,7 @@ def _add_notebook(named: str | Path | None, folder: Path) -> str | None:
     """
     path = Path(named) if named is not None else _this_notebook()
     colab = None if path is not None else _ask_colab()
-    copied = None
+    before, copied = _copied_before(folder), None
     if path is not None:
         target = folder / path.name
         if target.resolve() != path.resolve():
@@ -214,11 +214,10 @@ def _add_notebook(named: str | Path | None, folder: Path) -> str | None:
         print(f"{folder} is written, with this notebook as Colab holds it now.")
     else:
         print(f"{folder} is written. Save this notebook and put it in that folder too.")
-    before = _copied_before(folder)
-    if before is not None and path is None and colab is None:
-        print(f"Take {before} out of it: that is this notebook as it was at an earlier time.")
-        return before
-    if before not in (None, copied) and copied is not None:
+        if before is not None:
+            print(f"Take {before} out of it: that is this notebook as it was at an earlier time.")
+            return before
+    if before is not None and copied not in (None, before):
         (folder / before).unlink(missing_ok=True)
     others = sorted(each.name for each in folder.glob("*.ipynb"))
     if len(others) > 1:

@@ -104,6 +104,15 @@ def stop_in_epoch_3(own: Experiment, data: Data, out: Path, backup: Path) -> Non
         )
 
 
+@pytest.fixture
+def stopped(data: Data, own: Experiment, tmp_path: Path) -> Experiment:
+    """One of four epochs that broke off in the third, in `tmp_path`, with a backup in `drive`."""
+    own = replace(own, validation_fraction=0.2, recipe=replace(own.recipe, epochs=4))
+    (tmp_path / "drive").mkdir()
+    stop_in_epoch_3(own, data, tmp_path, tmp_path / "drive")
+    return own
+
+
 def test_resuming_needs_a_folder(data: Data, own: Experiment) -> None:
     with pytest.raises(ValueError, match="give out="):
         run(own, data=data, out=None, resume=True)
@@ -246,35 +255,31 @@ def test_resuming_a_finished_run_gives_its_result_and_uses_no_test_image(
 
 
 def test_a_run_that_broke_off_is_not_resumed_on_other_images_or_by_another_recipe(
-    data: Data, own: Experiment, tmp_path: Path
+    data: Data, stopped: Experiment, tmp_path: Path
 ) -> None:
-    own = replace(own, validation_fraction=0.2, recipe=replace(own.recipe, epochs=4))
-    (tmp_path / "drive").mkdir()
-    stop_in_epoch_3(own, data, tmp_path, tmp_path / "drive")
     options = {"out": tmp_path, "device": "cpu", "progress": False, "resume": True}
     other = replace(data, train=data.train.subset(torch.arange(45)))
     with pytest.raises(ValueError, match="of another run: images is '36 of synthetic"):
-        run(own, data=other, **options)
+        run(stopped, data=other, **options)
 
 
 def test_a_run_that_broke_off_does_not_stand_in_the_way_of_another_recipe(
-    data: Data, own: Experiment, tmp_path: Path
+    data: Data, stopped: Experiment, tmp_path: Path
 ) -> None:
-    own = replace(own, validation_fraction=0.2, recipe=replace(own.recipe, epochs=4))
     drive = tmp_path / "drive"
-    drive.mkdir()
-    stop_in_epoch_3(own, data, tmp_path, drive)
     checkpoint = (tmp_path / "own" / "seed-0" / "checkpoint.pt").read_bytes()
     copy = (drive / "own" / "seed-0" / "checkpoint.pt").read_bytes()
     options = {"device": "cpu", "progress": False, "resume": True, "backup": drive}
-    shorter = run(own, data=data, recipe=replace(own.recipe, epochs=1), out=tmp_path, **options)
+    shorter = run(
+        stopped, data=data, recipe=replace(stopped.recipe, epochs=1), out=tmp_path, **options
+    )
     assert shorter.folder == tmp_path / "own" / "seed-0-2" and len(shorter.history) == 1
     # Neither the run that broke off nor its backup was touched, and both can be gone on with.
     assert (tmp_path / "own" / "seed-0" / "checkpoint.pt").read_bytes() == checkpoint
     assert (drive / "own" / "seed-0" / "checkpoint.pt").read_bytes() == copy
     assert (drive / "own" / "seed-0-2" / "result.json").exists()
-    anew = run(own, data=data, out=tmp_path / "anew", **options)
-    here = run(own, data=data, out=tmp_path, **options)
+    anew = run(stopped, data=data, out=tmp_path / "anew", **options)
+    here = run(stopped, data=data, out=tmp_path, **options)
     assert len(anew.history) == len(here.history) == 4
     assert anew.history[:2] == here.history[:2], "both went on from the second epoch"
 
@@ -307,17 +312,14 @@ def test_a_finished_run_on_other_images_is_not_given_for_these(
 
 
 def test_a_run_that_broke_off_on_another_dataset_or_network_stays_out_of_the_way(
-    data: Data, own: Experiment, tmp_path: Path
+    data: Data, stopped: Experiment, tmp_path: Path
 ) -> None:
-    own = replace(own, validation_fraction=0.2, recipe=replace(own.recipe, epochs=4))
-    (tmp_path / "drive").mkdir()
-    stop_in_epoch_3(own, data, tmp_path, tmp_path / "drive")
     options = {"out": tmp_path, "device": "cpu", "progress": False, "resume": True}
     other = Data("mine", *(replace(each, dataset="mine") for each in (data.train, data.test)))
-    assert len(run(own, data=other, **options).history) == 4
-    edited = run(replace(own, model=partial(network, 0.1)), data=data, **options)
+    assert len(run(stopped, data=other, **options).history) == 4
+    edited = run(replace(stopped, model=partial(network, 0.1)), data=data, **options)
     assert edited.folder == tmp_path / "own" / "seed-0-3" and len(edited.history) == 4
-    assert run(own, data=data, **options).folder == tmp_path / "own" / "seed-0"
+    assert run(stopped, data=data, **options).folder == tmp_path / "own" / "seed-0"
 
 
 def test_a_finished_run_s_backup_is_not_replaced_by_another_run_s(

@@ -44,7 +44,11 @@ class LibraryWay:
     def profile(self, train: ImageSet) -> tuple[dict[str, float], float]:
         """The parts' shares of an epoch's time, and training's operations for an image."""
         recipe = self.recipe
-        state = TrainingState(self._model(train.num_classes), recipe, self.precision)
+        model = self._model(train.num_classes)
+        channels_last = resolve_layout(recipe, model)
+        if channels_last:
+            model.to(memory_format=torch.channels_last)
+        state = TrainingState(model, recipe, self.precision)
         loss_fn = nn.CrossEntropyLoss(label_smoothing=recipe.label_smoothing)
         loader = Batches(
             train,
@@ -52,7 +56,7 @@ class LibraryWay:
             shuffle=True,
             transform=Compose(recipe.augment) if recipe.augment else None,
             mix=recipe.mix,
-            channels_last=resolve_layout(recipe, state.model),
+            channels_last=channels_last,
             device=self.device,
         )
         flops = count_training_flops(state.model)
@@ -71,7 +75,4 @@ class LibraryWay:
 
     def _model(self, num_classes: int) -> nn.Module:
         torch.manual_seed(0)
-        model = self.experiment.build_model(num_classes).to(self.device)
-        if resolve_layout(self.recipe, model):
-            model = model.to(memory_format=torch.channels_last)
-        return model
+        return self.experiment.build_model(num_classes).to(self.device)
