@@ -2,23 +2,112 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import secrets
 import shutil
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
+BYTE_ORDER_MARK_TOO = "utf-8-sig"  # UTF-8, with the mark that editors on Windows put first or not
 
-def write_atomically(path: str | Path, write: Callable[[IO[bytes]], object]) -> None:
+
+def user_path(path: str | Path) -> Path:
+    """The path with `~` as the home folder: a shell leaves it as it is behind an equals sign."""
+    return Path(os.path.expanduser(path))  # noqa: PTH111 (which leaves `~name` of no user as it is)
+
+
+def read_text(path: str | Path) -> str:
+    """A text file in UTF-8, with or without a byte order mark.
+
+    Raises:
+        OSError: the file can't be read.
+        UnicodeDecodeError: it is not UTF-8.
+    """
+    return Path(path).read_text(encoding=BYTE_ORDER_MARK_TOO)
+
+
+def write_atomically(
+    path: str | Path,
+    write: Callable[[IO[bytes]], object],
+    *,
+    check: Callable[[Path], object] | None = None,
+) -> None:
     """Let `write` fill a temporary file beside `path`, then put it in place in one step.
 
     Whoever reads `path` finds the old content or the new, never a part, whenever the process ends.
 
+    Args:
+        path: of the file; folders that are missing are made.
+        write: is given the open file.
+        check: is given the temporary file's path; what it raises keeps the old content in place.
+
     Raises:
-        OSError: the folder can't be written; what was at `path` is still there.
+        OSError: the folder can't be written, or the disk is full; what was at `path` is still
+            there.
     """
-    path = Path(path)
+    path = user_path(path)
+    with _full_disk_explained(path):
+        temporary = _write_beside(path, write)
+        try:
+            if check is not None:
+                check(temporary)
+            temporary.replace(path)
+        except BaseException:
+            _remove(temporary)
+            raise
+
+
+def write_together(contents: Mapping[Path, bytes | None]) -> None:
+    """Change several files, all of them or none.
+
+    Everything is written beside its place first; if putting one in its place fails, those before it
+    are put back. Only a power cut, or a killed process, can leave some of them changed.
+
+    Args:
+        contents: of each file; None takes it away.
+
+    Raises:
+        OSError: a folder can't be written, or the disk is full; all files are as they were.
+    """
+    ready: dict[Path, Path | None] = {}
+    put_aside: dict[Path, Path | None] = {}
+    try:
+        for path, content in contents.items():
+            with _full_disk_explained(path):
+                ready[path] = None if content is None else _write_beside(path, _writer(content))
+        for path, temporary in ready.items():
+            old = put_aside[path] = _free_name(path) if path.exists() else None
+            if old is not None:
+                path.replace(old)
+            if temporary is not None:
+                temporary.replace(path)
+    except BaseException:
+        for path, old in put_aside.items():
+            if old is None:
+                _remove(path)
+            elif old.exists():
+                old.replace(path)
+        raise
+    else:
+        _remove(*put_aside.values())
+    finally:
+        _remove(*ready.values())
+
+
+def _writer(content: bytes) -> Callable[[IO[bytes]], object]:
+    return lambda file: file.write(content)
+
+
+def _free_name(path: Path) -> Path:
+    return path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+
+
+def _write_beside(path: Path, write: Callable[[IO[bytes]], object]) -> Path:
+    """A temporary file in the folder of `path`, whole and on the disk."""
     path.parent.mkdir(parents=True, exist_ok=True)
     descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     temporary = Path(name)
@@ -27,11 +116,32 @@ def write_atomically(path: str | Path, write: Callable[[IO[bytes]], object]) -> 
             write(file)
             file.flush()
             os.fsync(file.fileno())
-        temporary.chmod(0o644)  # mkstemp's is for the owner alone
-        temporary.replace(path)
+        with suppress(OSError):  # exFAT, CIFS and some mounts know no permissions
+            temporary.chmod(0o644)  # mkstemp's is for the owner alone
     except BaseException:
-        temporary.unlink(missing_ok=True)
+        _remove(temporary)
         raise
+    return temporary
+
+
+def _remove(*paths: Path | None) -> None:
+    for path in paths:
+        with suppress(OSError):
+            if path is not None:
+                path.unlink(missing_ok=True)
+
+
+@contextmanager
+def _full_disk_explained(path: Path) -> Iterator[None]:
+    """Let the error of a full disk name the file, and what to do."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        raise OSError(
+            error.errno, f"{error.strerror}. Free some, or give another folder", str(path)
+        ) from error
 
 
 def copy_atomically(source: Path, target: Path) -> None:
