@@ -1,12 +1,13 @@
 """Run the coursework's experiments and notebooks.
 
 Start with `cifar-lab list`, then `cifar-lab run cifar10-mlp`. Exit status: 0 done, 1 an error that
-the message says how to mend, 2 wrong usage, 130 interrupted.
+the message says how to fix, 2 wrong usage, 130 interrupted.
 """
 
 from __future__ import annotations
 
 import argparse
+import io
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -22,6 +23,7 @@ from cifar_lab.experiments import EXPERIMENTS, GROUPS, Experiment, find_experime
 from cifar_lab.measured import load_measured_run, measured_run_names, save_measured, summarize
 from cifar_lab.models.size import architecture_digest, count_parameters
 from cifar_lab.notebook import run_notebook
+from cifar_lab.notebook_parameters import UnknownParameterError
 from cifar_lab.pretrained import load_pretrained
 from cifar_lab.reporting import DATASET_TITLES, results_table, uses_of_test_set
 from cifar_lab.reproducibility import as_device
@@ -33,6 +35,7 @@ RUNS = Path("runs")
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return the exit status."""
+    _take_every_character()
     options = build_parser(__doc__).parse_args(arguments)
     commands: dict[str, Callable[[argparse.Namespace], int | None]] = {
         "list": _list,
@@ -51,11 +54,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # whoever read the output has enough, such as `| head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except KeyboardInterrupt:
+        if options.command == "run":
+            same = "The same command" if options.resume else "The same command with --resume"
+            print(f"cifar-lab: interrupted. {same} resumes the run.", file=sys.stderr)
         return 130
     except USER_ERRORS as error:
         print(f"cifar-lab: {error}", file=sys.stderr)
         return 1
     return status or 0
+
+
+def _take_every_character() -> None:
+    """Let a character that the console lacks appear as an escape, in place of ending the run."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def _list(options: argparse.Namespace) -> None:
@@ -158,15 +171,30 @@ def _evaluate(options: argparse.Namespace) -> None:
 
 
 def _notebook(options: argparse.Namespace) -> None:
-    parameters = dict(options.parameter)
+    by_name = dict(options.parameter)
+    by_option = {}
     if options.dataset:
-        parameters["dataset"] = options.dataset
+        by_option["dataset"] = options.dataset
     if options.data:
-        parameters["data_folder"] = str(options.data.resolve())
-    if options.out:
-        parameters["results_folder"] = str(options.out.resolve())
-    out = (options.out or RUNS) / "notebooks"
-    run_notebook(options.path, out, parameters, in_place=options.in_place)
+        by_option["data_folder"] = str(options.data.resolve())
+    try:
+        run_notebook(
+            options.path,
+            (options.out or RUNS) / "notebooks",
+            {**by_option, **by_name},
+            optional_parameters=(
+                {"results_folder": str(options.out.resolve())} if options.out else None
+            ),
+            in_place=options.in_place,
+        )
+    except UnknownParameterError as error:
+        if error.name not in by_option or error.name in by_name:
+            raise
+        option = "--dataset" if error.name == "dataset" else "--data"
+        raise ValueError(
+            f"{error} {option} sets that one: leave {option} out, or assign {error.name} in a cell "
+            "with the tag 'parameters'."
+        ) from error
 
 
 def _doctor(options: argparse.Namespace) -> None:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import argparse
 import ast
-from pathlib import Path
 from typing import Any
 
 from cifar_lab.data import DATASETS
+from cifar_lab.files import user_path
 
 
 def parse_seeds(text: str) -> list[int]:
@@ -103,14 +103,16 @@ def build_parser(description: str | None) -> argparse.ArgumentParser:
         "grade",
         help="grade a folder of submissions; leaves a page for each student and grades.csv",
         description="Grade each sub-folder of SUBMISSIONS. What is graded and unchanged is kept, "
-        "so a run that broke off goes on with the same command. Exit status 3: the grader itself "
+        "so the same command resumes an interrupted run. Exit status 3: the grader itself "
         "failed at a submission, which then has no grade.",
         epilog="example: cifar-lab grade submissions/ --assignment a --jobs 2",
     )
-    grade_parser.add_argument("path", type=Path, metavar="SUBMISSIONS", help="a folder a student")
+    grade_parser.add_argument(
+        "path", type=user_path, metavar="SUBMISSIONS", help="a folder a student"
+    )
     grade_parser.add_argument("--assignment", choices=("a", "b"), required=True)
     grade_parser.add_argument("--jobs", type=int, default=1, help="submissions at a time")
-    grade_parser.add_argument("--settings", type=Path, help="TOML or JSON: points and limits")
+    grade_parser.add_argument("--settings", type=user_path, help="TOML or JSON: points and limits")
 
     bench_parser = commands.add_parser(
         "bench",
@@ -150,15 +152,15 @@ def build_parser(description: str | None) -> argparse.ArgumentParser:
         "after each epoch: choose settings by that, not by the test set, which is measured at the "
         "end as ever; goes to OUT/NAME-held-out-SHARE",
     )
-    run_parser.add_argument("--resume", action="store_true", help="go on with a run that broke off")
+    run_parser.add_argument("--resume", action="store_true", help="resume an interrupted run")
     run_parser.add_argument(
-        "--backup", type=Path, help="existing folder for copies of checkpoint, weights, result"
+        "--backup", type=user_path, help="existing folder for copies of checkpoint, weights, result"
     )
     run_parser.add_argument(
         "--skip-finished", action="store_true", help="leave out runs whose result is in OUT already"
     )
-    table_parser.add_argument("--json", type=Path, help="also write the figures to this file")
-    notebook_parser.add_argument("path", type=Path, help="the .ipynb file")
+    table_parser.add_argument("--json", type=user_path, help="also write the figures to this file")
+    notebook_parser.add_argument("path", type=user_path, help="the .ipynb file")
     notebook_parser.add_argument(
         "-p",
         "--parameter",
@@ -166,21 +168,24 @@ def build_parser(description: str | None) -> argparse.ArgumentParser:
         default=[],
         type=parse_parameter,
         metavar="NAME=VALUE",
-        help="set a name of the notebook's parameters cell; may be given several times",
+        help="set a name of the notebook's parameters cell; may be given several times, and goes "
+        "before --dataset, --data and --out",
     )
     notebook_parser.add_argument(
         "--in-place", action="store_true", help="also store the outputs in the notebook itself"
     )
     grade_parser.add_argument(
-        "--out", type=Path, help="folder of the grades (default: grades-a or grades-b)"
+        "--out", type=user_path, help="folder of the grades (default: grades-a or grades-b)"
     )
     for each in (run_parser, table_parser, notebook_parser, bench_parser):
-        each.add_argument("--out", type=Path, help="folder of the results (default: runs)")
+        each.add_argument("--out", type=user_path, help="folder of the results (default: runs)")
     for each in (run_parser, table_parser, notebook_parser, grade_parser, bench_parser):
         each.add_argument("--dataset", choices=DATASETS, help="another dataset than usual")
     with_data = (run_parser, notebook_parser, doctor_parser, grade_parser, bench_parser)
     for each in (*with_data, evaluate_parser):
         each.add_argument(
-            "--data", type=Path, help="folder of the datasets (default: $CIFAR_LAB_DATA or data)"
+            "--data",
+            type=user_path,
+            help="folder of the datasets (default: $CIFAR_LAB_DATA or data)",
         )
     return parser

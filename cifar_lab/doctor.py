@@ -44,7 +44,7 @@ def _state(dataset: str, root: Path) -> str:
     spec = spec_for(dataset)
     try:
         missing = missing_files(spec, root)
-    except CorruptedDataError as error:
+    except (CorruptedDataError, OSError) as error:  # also a folder that may not be read
         return str(error)
     if not missing:
         return f"complete and verified in {root / spec.folder}"

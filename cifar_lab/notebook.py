@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
-from cifar_lab.files import write_text
+from cifar_lab.files import read_text, user_path, write_text
+from cifar_lab.notebook_parameters import set_parameters
 from cifar_lab.results import new_folder
 
 if TYPE_CHECKING:
     from nbformat import NotebookNode
 
-CELL_TIMEOUT_SECONDS = 4 * 3600
+    from cifar_lab.notebook_client import EchoingClient
+
+NEWEST_FORMAT = 4
 # nbconvert's page shows code in a cell's output in a proportional font.
 PAGE_STYLE = (
     "<style>.jp-OutputArea .highlight pre, .jp-OutputArea .highlight pre * "
@@ -24,122 +28,182 @@ PAGE_STYLE = (
 
 
 def run_notebook(
-    path: Path, out: Path, parameters: Mapping[str, Any], *, in_place: bool = False
+    path: str | Path,
+    out: str | Path,
+    parameters: Mapping[str, Any],
+    *,
+    optional_parameters: Mapping[str, Any] | None = None,
+    in_place: bool = False,
 ) -> Path:
     """Execute a notebook in a new kernel; what its cells print appears in the terminal too.
 
-    The executed copy is saved after every cell, and the kernel finds its path in
-    `$CIFAR_LAB_NOTEBOOK`.
+    The kernel is of the Python that runs now. The executed copy is saved after every cell, and the
+    kernel finds its path in `$CIFAR_LAB_NOTEBOOK`.
 
     Args:
-        path: the .ipynb file, executed in its own folder.
-        out: where a new folder with the executed notebook and its HTML page is made.
-        parameters: values for names that the notebook's cell tagged "parameters" assigns.
-        in_place: also store the outputs in the notebook itself.
+        path: The .ipynb file, executed in its own folder.
+        out: The folder where a new folder with the executed notebook and its HTML page is made.
+        parameters: Values for names that the notebook's cells tagged "parameters" assign.
+        optional_parameters: Values for such names that the notebook may have or not.
+        in_place: Also store the outputs in the notebook itself.
 
     Returns:
         The folder with the two files.
 
     Raises:
-        ImportError: jupyter's packages are missing.
-        FileNotFoundError: there is no such notebook.
-        ValueError: a parameter that the notebook doesn't have, or a cell that failed; the notebook
-            up to there is saved all the same.
+        ImportError: Jupyter's packages are missing.
+        FileNotFoundError: There is no such notebook.
+        ValueError: The file is no notebook, the notebook doesn't have a parameter, a cell failed
+            or the kernel died; the notebook up to there is saved all the same.
+        KeyboardInterrupt: Ctrl-C; the notebook up to there is saved likewise.
     """
     try:
         import nbformat
-        from nbclient import NotebookClient
-        from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
         from nbconvert import HTMLExporter
-        from nbconvert.preprocessors import CoalesceStreamsPreprocessor
+
+        from cifar_lab.notebook_client import EchoingClient
     except ImportError as error:
+        package = (error.name or "Jupyter").partition(".")[0]
         raise ImportError(
-            f"Running a notebook needs {error.name}: pip install 'cifar-lab[notebook]'"
+            f"Running a notebook needs {package}: pip install 'cifar-lab[notebook]'"
         ) from error
 
-    class TalkingClient(NotebookClient):
-        """Repeats in the terminal what cells print, as it comes; saves after each cell."""
-
-        async def async_execute_cell(self, *arguments: Any, **options: Any) -> NotebookNode:
-            try:
-                return await super().async_execute_cell(*arguments, **options)
-            finally:
-                write_text(executed, nbformat.writes(notebook))
-
-        def process_message(self, message: dict[str, Any], *arguments: Any) -> Any:
-            if message["msg_type"] == "stream":
-                content = message["content"]
-                stream = sys.stderr if content["name"] == "stderr" else sys.stdout
-                print(content["text"], end="", flush=True, file=stream)
-            return super().process_message(message, *arguments)
-
-    if not path.is_file():
-        raise FileNotFoundError(f"No notebook at {path}.")
-    notebook = nbformat.read(path, as_version=4)
+    path = user_path(path)
+    notebook = read_notebook(path)
     code = code_digest(notebook)
-    folder = new_folder(out / path.stem)
+    originals = set_parameters(notebook, parameters, optional_parameters)
+    folder = new_folder(user_path(out) / path.stem)
     executed = folder / path.name
-    failure: BaseException | None = None
-    originals = _set_parameters(notebook, parameters)
-    client = TalkingClient(
-        notebook,
-        timeout=CELL_TIMEOUT_SECONDS,
-        kernel_name="python3",
-        resources={"metadata": {"path": str(path.parent)}},
+    client = EchoingClient(
+        notebook, str(path.parent), lambda: write_text(executed, nbformat.writes(notebook))
     )
+    failure: BaseException | None = None
     try:
         client.execute(env={**os.environ, "CIFAR_LAB_NOTEBOOK": str(executed.resolve())})
     except BaseException as error:  # also Ctrl-C, a time-out or a dead kernel: save what there is
         failure = error
-    # A progress bar redraws its line hundreds of times; only what was last seen is kept, and
-    # nothing where the bar was wiped out in the end.
-    notebook, _ = CoalesceStreamsPreprocessor(enabled=True).preprocess(notebook, {})
-    for cell in notebook.cells:
-        if cell.cell_type == "code":
-            cell.outputs = [output for output in cell.outputs if output.get("text", "-").strip()]
+    notebook = _tidy(notebook)
     notebook.metadata["cifar_lab"] = {"executed_code_sha256": code}
+    write_text(executed, nbformat.writes(notebook))
     page, _ = HTMLExporter().from_notebook_node(notebook)
     page = page.replace("</head>", f"{PAGE_STYLE}</head>", 1)
-    write_text(executed, nbformat.writes(notebook))
     write_text(executed.with_suffix(".html"), page)
+    saved = f"{path.name} and its HTML page in {folder}"
+    if client.interrupted or isinstance(failure, KeyboardInterrupt):
+        print(f"Interrupted. Saved as far as it ran: {saved}")
+        raise KeyboardInterrupt from failure
     if in_place and failure is None:
         for index, source in originals.items():
             notebook.cells[index].source = source
         write_text(path, nbformat.writes(notebook) + "\n")
-    print(f"Saved {path.name} and its HTML page in {folder}")
-    if isinstance(failure, CellExecutionError | CellTimeoutError | DeadKernelError):
-        raise ValueError(f"A cell of {path} failed:\n{failure}")
+    print(f"Saved {saved}")
     if failure is not None:
-        raise failure
+        _raise_explained(failure, path, client)
     return folder
+
+
+def read_notebook(path: str | Path) -> NotebookNode:
+    """Read a notebook without its outputs, as format 4; one of an earlier format is upgraded.
+
+    Args:
+        path: The .ipynb file, with or without a byte order mark.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        ValueError: It is no notebook; the message says what it is.
+    """
+    import nbformat
+
+    path = Path(path)
+    if path.is_dir():
+        raise ValueError(f"{path} is a folder; expected a Jupyter notebook (.ipynb).")
+    if not path.is_file():
+        raise FileNotFoundError(f"No notebook at {path}.")
+    content = _content(path)
+    try:
+        _complete(content)
+        notebook = nbformat.reads(json.dumps(content), as_version=NEWEST_FORMAT)
+        if not all(isinstance(cell.cell_type + cell.source, str) for cell in notebook.cells):
+            raise TypeError("a cell without a type or source")
+    except Exception as error:  # upgrading a damaged notebook fails with errors of many kinds
+        raise ValueError(
+            f"{path} is a damaged notebook ({type(error).__name__}: {error}). Open it in Jupyter "
+            "and save it again, or take an earlier copy."
+        ) from error
+    return notebook
+
+
+def _content(path: Path) -> dict[str, Any]:
+    """Return what stands in the file, if that is a notebook of a format that can be read."""
+    expected = "expected a Jupyter notebook (.ipynb)."
+    try:
+        text = read_text(path)
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path} is not text in UTF-8; {expected}") from error
+    if not text.strip():
+        raise ValueError(f"{path} is empty; {expected}")
+    try:
+        content = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{path} is not JSON ({error}); {expected}") from error
+    version = content.get("nbformat") if isinstance(content, dict) else None
+    if not isinstance(version, int):
+        raise ValueError(f"{path} is JSON, but not of a notebook: no format number; {expected}")
+    if not 1 <= version <= NEWEST_FORMAT:
+        raise ValueError(
+            f"{path} is a notebook of format {version}; expected one of up to {NEWEST_FORMAT}. "
+            "Save it in that format with the program that wrote it."
+        )
+    return content
+
+
+def _complete(content: dict[str, Any]) -> None:
+    """Add the fields that running needs and a program may have left out; no outputs remain.
+
+    Else cells that a run doesn't reach would show the outputs of an earlier one.
+    """
+    sheets = content.get("worksheets", [content])  # up to format 3
+    for part in (content, *sheets, *(cell for sheet in sheets for cell in sheet["cells"])):
+        if not isinstance(part.get("metadata"), dict):
+            part["metadata"] = {}
+        if part.get("cell_type") == "code":
+            part["outputs"], part["execution_count"] = [], None
+
+
+def _tidy(notebook: NotebookNode) -> NotebookNode:
+    """Keep what was last seen of a progress bar, which redraws its line hundreds of times.
+
+    Nothing remains where the bar was wiped out in the end.
+    """
+    from nbconvert.preprocessors import CoalesceStreamsPreprocessor
+
+    notebook, _ = CoalesceStreamsPreprocessor(enabled=True).preprocess(notebook, {})
+    for cell in notebook.cells:
+        if cell.cell_type == "code":
+            cell.outputs = [output for output in cell.outputs if output.get("text", "-").strip()]
+    return notebook
+
+
+def _raise_explained(failure: BaseException, path: Path, client: EchoingClient) -> NoReturn:
+    """Raise the error for the user where the notebook failed, else the failure itself."""
+    from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
+
+    if isinstance(failure, CellExecutionError | CellTimeoutError):
+        raise ValueError(f"A cell of {path} failed:\n{failure}") from failure
+    if isinstance(failure, DeadKernelError):
+        raise ValueError(
+            f"The kernel died in code cell {client.code_cells_executed} of {path}: most often the "
+            "memory was full. Use smaller batches or a smaller model, or close other programs."
+        ) from failure
+    if isinstance(failure, RuntimeError) and client.code_cells_executed == 0:
+        raise ValueError(
+            f"The kernel for {path} did not start: {failure}. What it printed stands above; "
+            f"{sys.executable} -m ipykernel_launcher must start one."
+        ) from failure
+    raise failure
 
 
 def code_digest(notebook: NotebookNode) -> str:
     """SHA-256 of the code cells' sources, by which a stale execution is recognised."""
     sources = [cell.source for cell in notebook.cells if cell.cell_type == "code"]
     return hashlib.sha256("\0".join(sources).encode()).hexdigest()
-
-
-def _set_parameters(notebook: NotebookNode, parameters: Mapping[str, Any]) -> dict[int, str]:
-    """Write the values into the cell tagged "parameters"; returns that cell's source before."""
-    cells = {
-        index: cell
-        for index, cell in enumerate(notebook.cells)
-        if "parameters" in cell.metadata.get("tags", [])
-    }
-    originals = {index: cell.source for index, cell in cells.items()}
-    for name, value in parameters.items():
-        for cell in cells.values():
-            lines = cell.source.splitlines()
-            for number, line in enumerate(lines):
-                if line.startswith(f"{name} = "):
-                    _, _, comment = line.partition("  # ")
-                    lines[number] = f"{name} = {value!r}" + (f"  # {comment}" if comment else "")
-                    break
-            else:
-                known = ", ".join(line.split(" = ")[0] for line in lines if " = " in line)
-                raise ValueError(f"The notebook has no parameter {name!r}; it has {known}.")
-            cell.source = "\n".join(lines)
-        if not cells:
-            raise ValueError(f"The notebook has no cell tagged 'parameters' to set {name!r} in.")
-    return originals

@@ -6,6 +6,7 @@ A package of its own: pytest can't take options from a conftest.py of `--pyargs`
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -15,17 +16,31 @@ if TYPE_CHECKING:
 def pytest_addoption(parser: pytest.Parser) -> None:
     """The options of `pytest --pyargs cifar_lab.grading`."""
     group = parser.getgroup("cifar_lab", "grading of cifar_lab's assignments")
-    group.addoption("--submission", metavar="PATH", help="the folder to grade")
     group.addoption(
-        "--submissions", metavar="PATH", help="of `cifar-lab grade`: the class's folder"
+        "--submission", metavar="PATH", type=os.path.expanduser, help="the folder to grade"
+    )
+    group.addoption(
+        "--submissions",
+        metavar="PATH",
+        type=os.path.expanduser,
+        help="of `cifar-lab grade`: the class's folder",
     )
     group.addoption("--assignment", choices=("a", "b"), help="which assignment it is for")
     group.addoption(
         "--dataset", choices=("cifar10", "cifar100", "synthetic"), help="of the reported accuracy"
     )
-    group.addoption("--data", metavar="PATH", help="folder of the datasets")
-    group.addoption("--settings", metavar="PATH", help="TOML or JSON with points and limits")
-    group.addoption("--reports", metavar="PATH", help="folder for the grade's files")
+    group.addoption(
+        "--data", metavar="PATH", type=os.path.expanduser, help="folder of the datasets"
+    )
+    group.addoption(
+        "--settings",
+        metavar="PATH",
+        type=os.path.expanduser,
+        help="TOML or JSON with points and limits",
+    )
+    group.addoption(
+        "--reports", metavar="PATH", type=os.path.expanduser, help="folder for the grade's files"
+    )
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import argparse
+import io
 import os
 import re
 import subprocess
@@ -8,13 +9,15 @@ import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy
 import pytest
 
+import cifar_lab_pytest
 from cifar_lab import cli
 from cifar_lab.cli import main
-from cifar_lab.cli_options import parse_parameter, parse_seeds
+from cifar_lab.cli_options import build_parser, parse_parameter, parse_seeds
 from cifar_lab.data import Data
 from cifar_lab.errors import CorruptedDataError, DatasetUnavailableError
 from cifar_lab.experiments import ASSIGNMENT_A_RECIPE, EXPERIMENTS, GROUPS
@@ -161,6 +164,96 @@ def test_notebook_hands_on_its_parameters(monkeypatch: pytest.MonkeyPatch, tmp_p
     assert main(arguments) == 0
     parameters = {"seed": 5, "dataset": "synthetic", "data_folder": str(tmp_path / "d")}
     assert calls == [(Path("a.ipynb"), Path("runs/notebooks"), parameters)]
+
+
+def test_notebook_sets_the_results_folder_where_the_notebook_has_one(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    calls = []
+    monkeypatch.setattr(cli, "run_notebook", lambda *given, **options: calls.append(options))
+    assert main(["notebook", "a.ipynb", "--out", str(tmp_path)]) == 0
+    assert calls[0]["optional_parameters"] == {"results_folder": str(tmp_path)}
+
+
+PATH_OPTIONS = {
+    "run": ("--out", "--data", "--backup"),
+    "table": ("--out", "--json"),
+    "evaluate": ("--data",),
+    "notebook": ("--out", "--data"),
+    "doctor": ("--data",),
+    "grade": ("--out", "--data", "--settings"),
+    "bench": ("--out", "--data"),
+}
+
+
+@pytest.mark.parametrize(
+    ("command", "option"),
+    [(command, option) for command, options in PATH_OPTIONS.items() for option in options],
+)
+def test_a_tilde_in_a_path_option_is_the_home_folder(
+    command: str, option: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    for variable in ("HOME", "USERPROFILE"):
+        monkeypatch.setenv(variable, str(tmp_path))
+    needed = {
+        "run": ["x"],
+        "table": ["x"],
+        "evaluate": ["x"],
+        "notebook": ["~/x"],
+        "grade": ["~/x", "--assignment=a"],
+    }
+    arguments = [command, *needed.get(command, []), f"{option}=~/place"]
+    options = build_parser(None).parse_args(arguments)
+    assert getattr(options, option.strip("-")) == tmp_path / "place"
+    assert getattr(options, "path", tmp_path / "x") == tmp_path / "x"
+
+
+def test_a_tilde_in_a_path_option_of_pytest_is_the_home_folder(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    for variable in ("HOME", "USERPROFILE"):
+        monkeypatch.setenv(variable, str(tmp_path))
+    parser = argparse.ArgumentParser()
+    group = SimpleNamespace(addoption=parser.add_argument)
+    cifar_lab_pytest.pytest_addoption(SimpleNamespace(getgroup=lambda *texts: group))  # type: ignore[arg-type]
+    names = ("submission", "submissions", "data", "settings", "reports")
+    options = parser.parse_args([f"--{name}=~/{name}" for name in names])
+    assert [getattr(options, name) for name in names] == [str(tmp_path / name) for name in names]
+
+
+def test_a_console_that_lacks_a_character_shows_an_escape(
+    make_result: Callable[..., Result], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    for seed in range(2):
+        folder = tmp_path / "cifar10-mlp" / f"seed-{seed}"
+        make_result(seed=seed, recipe=ASSIGNMENT_A_RECIPE).save(folder / "result.json")
+    console = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
+    monkeypatch.setattr(sys, "stdout", console)
+    assert main(["table", "cifar10-mlp", "--out", str(tmp_path)]) == 0
+    assert b"50.00 \\xb1 0.00" in console.buffer.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("options", "advice"),
+    [
+        ([], "The same command with --resume resumes the run."),
+        (["--resume"], "The same command resumes the run."),
+    ],
+)
+@pytest.mark.usefixtures("loads")
+def test_an_interrupted_run_says_how_it_is_resumed(
+    options: list[str],
+    advice: str,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    capsys: Captured,
+) -> None:
+    def run(*arguments: object, **named: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(cli, "run", run)
+    assert run_mlp(tmp_path, *options) == 130
+    assert capsys.readouterr().err == f"cifar-lab: interrupted. {advice}\n"
 
 
 def test_doctor_reports_versions_and_the_state_of_the_data(

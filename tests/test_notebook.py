@@ -1,5 +1,8 @@
 """The committed notebooks, and how a notebook is run."""
 
+import atexit
+import codecs
+import io
 import json
 import os
 import re
@@ -10,8 +13,10 @@ from pathlib import Path
 
 import nbformat
 import pytest
+from nbclient import NotebookClient
 
-from cifar_lab.notebook import code_digest, run_notebook
+from cifar_lab.cli import main
+from cifar_lab.notebook import code_digest, read_notebook, run_notebook
 
 CHECKOUT = Path(__file__).parents[1]
 NOTEBOOKS = sorted((CHECKOUT / "notebooks").glob("*.ipynb"))
@@ -134,6 +139,162 @@ def test_an_unknown_parameter_is_named_with_the_known_ones(tmp_path):
 def test_a_missing_notebook_is_named(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"nowhere\.ipynb"):
         run_notebook(tmp_path / "nowhere.ipynb", tmp_path, {})
+
+
+@pytest.mark.parametrize("mark", [b"", codecs.BOM_UTF8], ids=["plain", "byte order mark"])
+@pytest.mark.parametrize("newline", [b"\n", b"\r\n"], ids=["unix", "windows"])
+def test_a_notebook_that_an_editor_on_windows_saved_is_read(tmp_path, mark, newline):
+    path = notebook_of(tmp_path, "print('é ✓')")
+    path.write_bytes(mark + path.read_bytes().replace(b"\n", newline))
+    assert [cell.source for cell in read_notebook(path).cells][1] == "print('é ✓')"
+
+
+def test_a_notebook_of_format_3_is_upgraded(tmp_path):
+    path = tmp_path / "old.ipynb"
+    cell = {"cell_type": "code", "language": "python", "input": ["a = 1\n", "a"], "outputs": []}
+    sheet = {"cells": [cell, {"cell_type": "heading", "level": 2, "source": "Two"}]}
+    path.write_text(json.dumps({"nbformat": 3, "nbformat_minor": 0, "worksheets": [sheet]}))
+    notebook = read_notebook(path)
+    assert notebook.nbformat == 4
+    assert [cell.source for cell in notebook.cells] == ["a = 1\na", "## Two"]
+
+
+def test_fields_that_a_program_left_out_are_added(tmp_path):
+    path = tmp_path / "short.ipynb"
+    cells = [{"cell_type": "code", "source": "print(6 * 7)"}]
+    path.write_text(json.dumps({"nbformat": 4, "nbformat_minor": 4, "cells": cells}))
+    folder = run_notebook(path, tmp_path / "out", {})
+    assert printed(read(folder / "short.ipynb")) == "42\n"
+
+
+@pytest.mark.parametrize(
+    ("content", "what"),
+    [
+        (b"", "is empty"),
+        (codecs.BOM_UTF8 + b"\n", "is empty"),
+        (b"print(1)\n", "is not JSON"),
+        (b"[" * 100_000, "is not JSON"),
+        (b"\xff\xfe{\0}\0", "is not text in UTF-8"),
+        (b"[1, 2]", "is JSON, but not of a notebook"),
+        (b'{"cells": []}', "is JSON, but not of a notebook"),
+        (b'{"nbformat": "4", "cells": []}', "is JSON, but not of a notebook"),
+        (b'{"nbformat": 9, "cells": []}', "is a notebook of format 9"),
+        (b'{"nbformat": 4, "nbformat_minor": 4}', "is a damaged notebook"),
+        (b'{"nbformat": 4, "nbformat_minor": 4, "cells": [3]}', "is a damaged notebook"),
+        (b'{"nbformat": 4, "nbformat_minor": 4, "cells": null}', "is a damaged notebook"),
+        (b'{"nbformat": 4, "cells": [{"cell_type": "code"}]}', "is a damaged notebook"),
+        (b'{"nbformat": 4, "cells": [{"source": "1"}]}', "is a damaged notebook"),
+        (b'{"nbformat": 3, "worksheets": [{}]}', "is a damaged notebook"),
+    ],
+)
+def test_a_file_that_is_no_notebook_is_one_line_that_says_what_it_is(
+    tmp_path, capsys, content, what
+):
+    path = tmp_path / "file.ipynb"
+    path.write_bytes(content)
+    assert main(["notebook", str(path), "--out", str(tmp_path / "out")]) == 1
+    error = capsys.readouterr().err
+    assert error.startswith(f"cifar-lab: {path} {what}") and error.count("\n") == 1
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_folder_in_place_of_a_notebook_is_named(tmp_path, capsys):
+    assert main(["notebook", str(tmp_path)]) == 1
+    assert f"{tmp_path} is a folder; expected a Jupyter notebook" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "cp1252"])
+def test_a_console_that_lacks_a_character_does_not_end_the_run(tmp_path, monkeypatch, encoding):
+    path = notebook_of(tmp_path, "print('✓ 52 %')", "print('second')")
+    console = io.TextIOWrapper(io.BytesIO(), encoding=encoding)
+    monkeypatch.setattr(sys, "stdout", console)
+    folder = run_notebook(path, tmp_path / "out", {})
+    assert printed(read(folder / "lesson.ipynb")) == "✓ 52 %\nsecond\n"
+    assert b"\\u2713 52 %\nsecond\n" in console.buffer.getvalue()
+
+
+def test_the_kernel_is_the_python_that_runs_the_command(tmp_path, monkeypatch):
+    other = tmp_path / "jupyter" / "kernels" / "python3"
+    other.mkdir(parents=True)
+    spec = {"argv": ["/no/such/python"], "display_name": "Other", "language": "python"}
+    (other / "kernel.json").write_text(json.dumps(spec))
+    monkeypatch.setenv("JUPYTER_PATH", str(other.parents[1]))
+    path = notebook_of(tmp_path, "import sys; print(sys.executable)")
+    folder = run_notebook(path, tmp_path / "out", {})
+    assert printed(read(folder / "lesson.ipynb")).strip() == sys.executable
+
+
+@pytest.mark.parametrize("package", ["ipykernel", "nbclient"])
+def test_without_jupyter_s_packages_the_error_says_what_to_install(tmp_path, monkeypatch, package):
+    for name in list(sys.modules):
+        if name == "cifar_lab.notebook_client" or name.split(".")[0] == package:
+            monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, package, None)
+    with pytest.raises(ImportError, match=rf"needs {package}: pip install 'cifar-lab\[notebook\]'"):
+        run_notebook(notebook_of(tmp_path), tmp_path / "out", {})
+
+
+def test_a_kernel_that_dies_is_one_message_with_the_cell(tmp_path, capfd):
+    path = notebook_of(tmp_path, "print('before', flush=True)", "import os; os._exit(3)")
+    assert main(["notebook", str(path), "--out", str(tmp_path)]) == 1
+    error = capfd.readouterr().err
+    assert f"cifar-lab: The kernel died in code cell 3 of {path}" in error
+    assert "Traceback" not in error
+    assert printed(read(tmp_path / "notebooks" / "lesson" / "lesson.ipynb")) == "before\n"
+
+
+def test_a_kernel_that_does_not_start_is_one_message(tmp_path, monkeypatch, capfd):
+    startup = tmp_path / "ipython" / "profile_default" / "startup"
+    startup.mkdir(parents=True)
+    (startup / "00.py").write_text("import os; os._exit(4)")
+    monkeypatch.setenv("IPYTHONDIR", str(startup.parents[1]))
+    at_the_end = []
+    monkeypatch.setattr(atexit, "register", at_the_end.append)
+    path = notebook_of(tmp_path, "print(1)")
+    assert main(["notebook", str(path), "--out", str(tmp_path)]) == 1
+    for clean_up in at_the_end:
+        if isinstance(clean_up.__self__, NotebookClient):
+            clean_up()
+    error = capfd.readouterr().err
+    assert f"cifar-lab: The kernel for {path} did not start" in error
+    assert "Traceback" not in error
+
+
+@pytest.mark.skipif(os.name == "nt", reason="sends a signal as Ctrl-C does on Unix")
+def test_an_interrupt_ends_the_kernel_and_keeps_what_ran(tmp_path, capfd):
+    interrupt = f"import os, signal, time; os.kill({os.getpid()}, signal.SIGINT); time.sleep(600)"
+    path = notebook_of(tmp_path, "print('before')", interrupt, "print('after')")
+    before = path.read_bytes()
+    assert main(["notebook", str(path), "--out", str(tmp_path), "--in-place"]) == 130
+    captured = capfd.readouterr()
+    folder = tmp_path / "notebooks" / "lesson"
+    assert captured.out.splitlines()[-1].startswith("Interrupted. Saved as far as it ran: ")
+    assert captured.out.endswith(f"{folder}\n") and "Traceback" not in captured.err
+    assert printed(read(folder / "lesson.ipynb")) == "before\n"
+    assert path.read_bytes() == before
+
+
+def test_cells_that_were_not_reached_show_no_earlier_outputs(tmp_path):
+    path = notebook_of(tmp_path, "print(number)", "assert number == 1", "print('last')")
+    run_notebook(path, tmp_path / "out", {}, in_place=True)
+    with pytest.raises(ValueError, match="AssertionError"):
+        run_notebook(path, tmp_path / "out", {"number": 2})
+    assert printed(read(tmp_path / "out" / "lesson-2" / "lesson.ipynb")) == "2\n"
+
+
+def test_out_chooses_the_folder_of_a_notebook_without_parameters(tmp_path, capsys):
+    path = tmp_path / "own.ipynb"
+    cells = [nbformat.v4.new_code_cell("print(6 * 7)")]
+    nbformat.write(nbformat.v4.new_notebook(cells=cells), path)
+    assert main(["notebook", str(path), "--out", str(tmp_path / "there")]) == 0
+    assert printed(read(tmp_path / "there" / "notebooks" / "own" / "own.ipynb")) == "42\n"
+    for option, value, name in [
+        ("--dataset", "synthetic", "dataset"),
+        ("--data", "there", "data_folder"),
+    ]:
+        assert main(["notebook", str(path), option, value]) == 1
+        error = capsys.readouterr().err
+        assert repr(name) in error and f"leave {option} out, or assign {name} in" in error
 
 
 @pytest.mark.slow
