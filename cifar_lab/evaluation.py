@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import replace
 from functools import lru_cache
 
@@ -18,11 +19,14 @@ from cifar_lab.loading import (
     check_logits,
     device_of,
     num_classes_of,
+    run_model,
     sources_of,
 )
+from cifar_lab.models.layout import find_layout
 from cifar_lab.models.size import MAX_PARAMETERS, count_parameters, evaluation_mode
 
 EVALUATION_BATCH_SIZE = 500
+TRIED_IMAGES = 16  # of the first batch: enough to see which memory layout the network can take
 
 
 def predict(
@@ -50,9 +54,13 @@ def predict(
     loader = as_loader(data, batch_size, device)
     for source in sources_of(data):
         source.uses.count += 1
-    with evaluation_mode(model), torch.inference_mode():
-        for batch_images, batch_labels in batches_on(loader, device):
-            batch_logits = model(batch_images)
+    # Not in inference mode: what a network keeps of a pass could not be trained with any more.
+    with evaluation_mode(model), torch.no_grad(), ExitStack() as stack:
+        for number, (batch_images, batch_labels) in enumerate(batches_on(loader, device)):
+            if number == 0 and device.type == "cpu":
+                layout = find_layout(model, batch_images[:TRIED_IMAGES])
+                stack.enter_context(layout.within(model))
+            batch_logits = run_model(model, batch_images)
             check_logits(batch_logits, batch_labels, num_classes)
             check_class_numbers(batch_labels)
             # Joined at once: many small tensors would lie between large ones' memory and split it.

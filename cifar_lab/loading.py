@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from cifar_lab.augment import CutMix, MixUp
 from cifar_lab.data import ImageSet, Transform, gather, to_unit_interval
+from cifar_lab.models.wrapping import unwrap
 from cifar_lab.reproducibility import as_device, check_seed, generator
 
 Loader = Iterable[tuple[Tensor, Tensor]]
@@ -37,7 +38,7 @@ class Batches:
         mix: CutMix or MixUp, by default over the image set's classes; the labels then come out
             soft, float32, N x classes.
         mixed_epochs: how many epochs, from the first on, are mixed; None for all.
-        channels_last: the images' layout in memory; otherwise contiguous.
+        channels_last: the images' layout in memory; otherwise contiguous, as a `DataLoader`'s are.
         device: where the images are kept and the batches come out; None for the best there is.
 
     Raises:
@@ -54,7 +55,7 @@ class Batches:
         transform: Transform | None = None,
         mix: CutMix | MixUp | None = None,
         mixed_epochs: int | None = None,
-        channels_last: bool = True,
+        channels_last: bool = False,
         device: torch.device | str | None = None,
     ) -> None:
         check_seed(seed)
@@ -73,18 +74,29 @@ class Batches:
         self.mixed_epochs = math.inf if mixed_epochs is None else mixed_epochs
         self.memory_format = torch.channels_last if channels_last else torch.contiguous_format
         moved = image_set.to(self.device)
-        # Turned here once, not batch by batch.
-        images = moved.images.contiguous(memory_format=self.memory_format)
-        self.dataset = replace(moved, images=images)
+        # Turned here once, not batch by batch. Transforms are fastest on channels-last images.
+        kept_in = self.memory_format if transform is None and mix is None else torch.channels_last
+        self.dataset = replace(moved, images=moved.images.contiguous(memory_format=kept_in))
         self.epoch = 0
 
     def __len__(self) -> int:
-        return math.ceil(len(self.dataset) / self.batch_size)
+        return len(self._sizes())
+
+    def _sizes(self) -> list[int]:
+        """Images in each batch. One image alone has no variance for batch norm, so it joins others.
+
+        That is the last one, where it would be a batch of its own; its batch has one more.
+        """
+        count, size = len(self.dataset), self.batch_size
+        sizes = [size] * (count // size) + [count % size] * (count % size > 0)
+        if size > 1 and len(sizes) > 1 and sizes[-1] == 1:
+            sizes = [*sizes[:-2], size + 1]
+        return sizes
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
         epoch, self.epoch = self.epoch, self.epoch + 1
         draws = generator(self.seed, epoch, "transform", self.device)
-        for indices in self._order(epoch).split(self.batch_size):
+        for indices in self._order(epoch).split(self._sizes()):
             images = to_unit_interval(gather(self.dataset.images, indices))
             labels = self.dataset.labels[indices]
             if self.transform is not None:
@@ -157,7 +169,11 @@ def batches_on(loader: Loader, device: torch.device) -> Iterator[tuple[Tensor, T
 
 def _checked(batch: Any) -> tuple[Tensor, Tensor]:
     if not isinstance(batch, (tuple, list)) or len(batch) != 2:
-        raise TypeError(f"A batch is a {type(batch).__name__}; expected a pair (images, labels).")
+        parts = f" of {len(batch)}" if isinstance(batch, tuple | list | dict) else ""
+        raise TypeError(
+            f"A batch is a {type(batch).__name__}{parts}; expected a pair (images, labels). Let "
+            "the loader's Dataset or collate_fn give those two alone."
+        )
     images, labels = batch
     if not torch.is_tensor(images) or images.dtype != torch.float32:
         found = images.dtype if torch.is_tensor(images) else type(images).__name__
@@ -223,6 +239,37 @@ def check_logits(logits: Tensor, labels: Tensor, num_classes: int | None = None)
             f"Labels run from {int(labels.min())} to {int(labels.max())}, but the model has "
             f"{logits.shape[1]} outputs; expected labels from 0 to {logits.shape[1] - 1}."
         )
+
+
+@torch.no_grad()
+def run_model(model: nn.Module, images: Tensor) -> Any:
+    """One forward pass without gradients.
+
+    Raises:
+        ValueError: it fails; the message says what of the images the model can't take.
+    """
+    try:
+        return model(images)
+    except torch.cuda.OutOfMemoryError:
+        raise
+    except RuntimeError as error:
+        raise ValueError(_explain(model, images, error)) from error
+
+
+def _explain(model: nn.Module, images: Tensor, error: Exception) -> str:
+    """Why a model can't take images, in words: by its number format, or else by their shape."""
+    name = type(unwrap(model)).__name__
+    kinds = {weight.dtype for weight in model.parameters() if weight.is_floating_point()}
+    if kinds and images.dtype not in kinds:
+        return (
+            f"{name} has weights of {', '.join(map(str, kinds))}, the images are {images.dtype}: "
+            f"{error}. Expected a model in {images.dtype}: call model.float(). To train in half "
+            'precision, leave the weights as they are and set precision="auto".'
+        )
+    return (
+        f"{name} can't take images of shape {tuple(images.shape)}: {error}. "
+        "Expected (images, 3, 32, 32) for CIFAR; build the model for the shape of the images."
+    )
 
 
 def device_of(model: nn.Module) -> torch.device:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import math
 import time
 from collections.abc import Callable
@@ -21,10 +20,12 @@ from cifar_lab.loading import (
     check_class_numbers,
     check_logits,
     device_of,
-    num_classes_of,
+    run_model,
 )
-from cifar_lab.models.size import evaluation_mode
+from cifar_lab.models.layout import Layout, convolutions, find_layout
+from cifar_lab.models.size import evaluation_mode, logits_in, materialize, untouched
 from cifar_lab.models.whitening import Whitening
+from cifar_lab.models.wrapping import unwrap
 from cifar_lab.recipe import Recipe
 
 WHITENED_IMAGES = 2000  # from which whitening is computed: two million patches
@@ -53,9 +54,7 @@ def refuse_unreadable(data: ImageSet | Loader | None, device: torch.device) -> N
     """
     if data is None or isinstance(data, ImageSet):
         return
-    with torch.random.fork_rng():  # a loader that shuffles draws from it
-        _, labels = next(batches_on(as_loader(data, 1, device), device))
-    check_class_numbers(labels)
+    check_class_numbers(first_batch(as_loader(data, 1, device), device)[1])
 
 
 def count_steps(loader: Loader, recipe: Recipe) -> float:
@@ -101,7 +100,7 @@ def compute_whitening(model: nn.Module, train: ImageSet | Loader) -> None:
         hook = layer.register_forward_pre_hook(look)
         try:
             with evaluation_mode(model), suppress(_SeenError):
-                _try(model, images)
+                run_model(model, images)
         finally:
             hook.remove()
 
@@ -110,46 +109,66 @@ class _SeenError(Exception):
     """Ends a forward pass at the layer that it was for."""
 
 
-def measure_step(
-    model: nn.Module, loader: Loader, train_on: Callable[[nn.Module, Loader], object]
-) -> float:
-    """Seconds of one training step, on a copy of the model: weights and draws stay as they were.
+def first_batch(loader: Loader, device: torch.device) -> tuple[Tensor, Tensor]:
+    """A loader's first batch, without a draw from PyTorch's generator that training would miss."""
+    with torch.random.fork_rng():
+        return next(batches_on(loader, device))
 
-    It is also where a batch that doesn't fit the model is found, before any time is spent.
+
+def check_fit(model: nn.Module, images: Tensor, labels: Tensor, num_classes: int | None) -> None:
+    """Look whether a batch fits the model, before any time is spent; lazy layers get their sizes.
+
+    Args:
+        model: is otherwise left as it was.
+        images: on the model's device.
+        labels: of the images.
+        num_classes: that the model must have logits for, where that is known.
+
+    Raises:
+        ValueError, TypeError: the model can't take the images, or gives other outputs than logits.
+    """
+    materialize(model, tuple(images.shape[1:]))
+    with untouched(model), evaluation_mode(model):
+        logits = logits_in(run_model(model, images.clone()))[0]
+    # Looked at on the CPU: on CUDA, a label without a class would end the process.
+    check_logits(logits, labels.cpu(), num_classes)
+
+
+def choose_layout(recipe: Recipe, model: nn.Module, images: Tensor) -> Layout:
+    """The memory layout to train in: channels-last where the recipe wants it and the model can.
+
+    Where it can't, a line says so; training is then the same but for speed.
+    """
+    if not recipe.channels_last:
+        return Layout.PLAIN
+    layout = find_layout(model, images, train=True)
+    if layout is Layout.PLAIN and convolutions(model):
+        name = type(unwrap(model)).__name__
+        print(f"{name} can't compute on channels-last features; it trains on contiguous ones.")
+    return layout
+
+
+def measure_step(
+    model: nn.Module,
+    batch: tuple[Tensor, Tensor],
+    train_on: Callable[[nn.Module, Loader], object],
+) -> float:
+    """Seconds of one training step; the model and the generators stay as they were.
 
     Args:
         model: the model to be trained.
-        loader: its first batch is the one measured.
+        batch: that is measured.
         train_on: trains a model on all the batches of a loader.
     """
-    with torch.random.fork_rng():
-        batch = next(batches_on(loader, device_of(model)))
-        trial = copy.deepcopy(model)
-        logits = _try(trial, batch[0])
-        # Looked at on the CPU: on CUDA, a label without a class would end the process.
-        labels = batch[1].cpu()
-        check_logits(logits, labels, num_classes_of(loader))
-        times = []
+    times = []
+    with untouched(model):
         for _ in range(4):  # the first warms up
+            trial = [(batch[0].clone(), batch[1])]
             start = time.perf_counter()
             with suppress(TrainingDivergedError):  # the training itself will say where
-                train_on(trial, [batch])
+                train_on(model, trial)
             times.append(time.perf_counter() - start)
     return min(times[1:])
-
-
-def _try(model: nn.Module, images: Tensor) -> Tensor:
-    """One forward pass; where it fails, the error names the images' shape and the model."""
-    try:
-        with torch.no_grad():
-            return model(images)
-    except torch.cuda.OutOfMemoryError:
-        raise
-    except RuntimeError as error:
-        raise ValueError(
-            f"{type(model).__name__} can't take images of shape {tuple(images.shape)}: {error}. "
-            "Expected (images, 3, 32, 32) for CIFAR; build the model for the shape of the images."
-        ) from error
 
 
 def estimate(

@@ -12,7 +12,7 @@ from cifar_lab.checkpoint import is_of, load_weights, save_weights
 from cifar_lab.data import Data, load, split
 from cifar_lab.evaluation import test_accuracy
 from cifar_lab.experiments import Experiment, find_experiment
-from cifar_lab.files import copy_atomically
+from cifar_lab.files import copy_atomically, user_path
 from cifar_lab.guard import dataset_of, identity, labels_identity
 from cifar_lab.models.size import (
     architecture_digest,
@@ -21,7 +21,7 @@ from cifar_lab.models.size import (
     count_training_flops,
 )
 from cifar_lab.recipe import Recipe, resolve_precision
-from cifar_lab.reproducibility import as_device, seed_everything
+from cifar_lab.reproducibility import as_device, check_seed, seed_everything
 from cifar_lab.results import (
     CHECKPOINT,
     RESULT,
@@ -79,6 +79,7 @@ def run(
         experiment = find_experiment(experiment)
     if out is None and (resume or backup):
         raise ValueError("resume and backup need a folder for checkpoints; give out=...")
+    seed = check_seed(seed)
     recipe = recipe or experiment.recipe
     device = as_device(device)
     environment = describe_environment(device)
@@ -101,7 +102,7 @@ def run(
     if out is not None:
         wanted = Wanted(data.name, recipe, seed, architecture, images)
         place = Path(experiment.name, f"seed-{seed}")
-        folder = RunFolder.open(Path(out), place, wanted, resume=resume, backup=backup)
+        folder = RunFolder.open(user_path(out), place, wanted, resume=resume, backup=backup)
         result = folder.result()
         if result is not None:
             load_weights(model, folder.path / WEIGHTS)
@@ -191,17 +192,18 @@ class RunFolder:
             resume: look for an earlier run.
             backup: the folder of all backups.
         """
-        if backup is not None and not Path(backup).is_dir():
+        backup = None if backup is None else user_path(backup)
+        if backup is not None and not backup.is_dir():
             raise FileNotFoundError(
                 f"There is no folder {backup} for backups. Make it, or mount the drive first."
             )
         here = wanted.found_in(out / place) if resume else []
         copies: list[Path] = []
         if backup is not None:
-            copies = wanted.found_in(Path(backup, place)) if resume else []
+            copies = wanted.found_in(backup / place) if resume else []
             if here and not _is_finished(here[0]):  # a finished copy is of another run than this
                 copies = [folder for folder in copies if not _is_finished(folder)]
-            copies = copies or [new_folder(Path(backup, place))]
+            copies = copies or [new_folder(backup / place)]
         copy = copies[0] if copies else None
         if here:
             return cls(here[0], copy)

@@ -12,7 +12,6 @@ import math
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
-from functools import partial
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -41,19 +40,23 @@ from cifar_lab.loading import (
     batches_on,
     check_logits,
     device_of,
+    num_classes_of,
 )
-from cifar_lab.models.size import architecture_digest
+from cifar_lab.models.size import architecture_digest, logits_in
 from cifar_lab.norms import reestimate_norms
 from cifar_lab.optimizer import build_optimizer, clear_tiny_averages
 from cifar_lab.preflight import (
+    check_fit,
+    choose_layout,
     compute_whitening,
     count_steps,
     estimate,
+    first_batch,
     measure_step,
     refuse_unreadable,
     refuse_what_needs_images,
 )
-from cifar_lab.recipe import Recipe, resolve_layout, resolve_precision
+from cifar_lab.recipe import Recipe, resolve_precision
 from cifar_lab.reproducibility import as_device, check_seed, derive_seed
 from cifar_lab.schedule import learning_rate_at
 from cifar_lab.state import EpochRecord, TrainingState
@@ -61,6 +64,7 @@ from cifar_lab.state import EpochRecord, TrainingState
 LossFunction = Callable[[Tensor, Tensor], Tensor]
 """Logits (N, num_classes) and labels, (N,) or soft -> the batch's mean loss, a scalar."""
 
+AUXILIARY_WEIGHT = 0.3  # of each further loss, as in GoogLeNet (Szegedy et al. 2014)
 STEPS_BETWEEN_CHECKS = 50  # reading a loss makes the host wait for the device, so not each step
 AUTOCAST_TYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
@@ -79,7 +83,8 @@ def train_epoch(
     """Train on every batch once and return the mean of the batches' mean losses.
 
     Args:
-        model: trained in place, on the device where it is.
+        model: trained in place, on the device where it is. It gives logits, or in training a tuple
+            of them: the first are the model's, the loss of each further one counts 0.3.
         loader: gives (images, labels); images (N, C, H, W), float32; labels (N,), int64, or soft
             labels (N, num_classes), float32.
         optimizer: steps once a batch.
@@ -107,9 +112,11 @@ def train_epoch(
     model.train()
     for images, labels in batches_on(loader, device):
         with autocast:
-            logits = model(images)
+            logits, *auxiliary = logits_in(model(images))
             check_logits(logits, labels)
             loss = loss_fn(logits, labels)
+            for further in auxiliary:
+                loss = loss + AUXILIARY_WEIGHT * loss_fn(further, labels)
         optimizer.zero_grad()
         scaler.scale(loss).backward()
         if gradient_clip is not None:
@@ -193,13 +200,10 @@ def fit(
         refuse_test_images(validation, "validation")
     elif recipe.keep_best or recipe.patience is not None:
         raise ValueError("keep_best and patience go by validation accuracy; give validation=...")
-    check_seed(seed)
+    seed = check_seed(seed)
     precision = resolve_precision(recipe.precision, device)
     keep_freed_memory()
     model.to(device)
-    channels_last = resolve_layout(recipe, model)
-    if channels_last:
-        model.to(memory_format=torch.channels_last)
     loader = as_loader(
         train,
         recipe.batch_size,
@@ -209,16 +213,19 @@ def fit(
         transform=Compose(recipe.augment) if recipe.augment else None,
         mix=recipe.mix,
         mixed_epochs=recipe.epochs - recipe.unmixed_epochs,
-        channels_last=channels_last,
     )
+    batch = first_batch(loader, device)
+    check_fit(model, *batch, num_classes_of(loader))
     compute_whitening(model, train if isinstance(train, ImageSet) else loader)
+    layout = choose_layout(recipe, model, batch[0])
     steps = count_steps(loader, recipe)
     loss_fn = nn.CrossEntropyLoss(label_smoothing=recipe.label_smoothing)
 
     def train_on(trial: nn.Module, batches: Loader) -> None:
         train_epoch(trial, batches, build_optimizer(recipe, trial), loss_fn, precision=precision)
 
-    step_seconds = measure_step(model, loader, train_on)
+    with layout.within(model):
+        step_seconds = measure_step(model, batch, train_on)
     state = TrainingState(model, recipe, precision)
     if checkpoint is not None:
         run = {
@@ -256,27 +263,28 @@ def fit(
         )
         start = time.perf_counter()
         try:
-            train_loss = train_epoch(
-                model,
-                bar,
-                state.optimizer,
-                loss_fn,
-                precision=precision,
-                scaler=state.scaler,
-                gradient_clip=recipe.gradient_clip,
-                after_step=after_step,
-            )
+            with layout.within(model):
+                train_loss = train_epoch(
+                    model,
+                    bar,
+                    state.optimizer,
+                    loss_fn,
+                    precision=precision,
+                    scaler=state.scaler,
+                    gradient_clip=recipe.gradient_clip,
+                    after_step=after_step,
+                )
         except TrainingDivergedError as error:
             raise TrainingDivergedError(f"In epoch {epoch + 1} {error}") from None
         seconds = time.perf_counter() - start
-        accuracy_on = partial(test_accuracy, state.evaluated_model)
-        record = EpochRecord(
-            epoch=epoch + 1,
-            train_loss=train_loss,
-            validation_accuracy=None if validation is None else accuracy_on(validation),
-            test_accuracy=None if test is None else accuracy_on(test),
-            seconds=seconds,
-        )
+        with state.evaluated() as evaluated:
+            record = EpochRecord(
+                epoch=epoch + 1,
+                train_loss=train_loss,
+                validation_accuracy=_accuracy(evaluated, validation),
+                test_accuracy=_accuracy(evaluated, test),
+                seconds=seconds,
+            )
         state.add(record)
         if progress:
             print(record)
@@ -287,5 +295,10 @@ def fit(
     state.leave_final_weights()
     if recipe.reestimate_norms:
         assert isinstance(train, ImageSet)
-        reestimate_norms(model, train, seed=seed)
+        with layout.within(model):
+            reestimate_norms(model, train, seed=seed)
     return state.history
+
+
+def _accuracy(model: nn.Module, data: ImageSet | Loader | None) -> float | None:
+    return None if data is None else test_accuracy(model, data)

@@ -13,7 +13,8 @@ from cifar_lab.data import ImageSet, Role
 from cifar_lab.experiments import Experiment
 from cifar_lab.loading import Batches
 from cifar_lab.models.size import count_training_flops
-from cifar_lab.recipe import Recipe, resolve_layout, resolve_precision
+from cifar_lab.preflight import choose_layout, first_batch
+from cifar_lab.recipe import Recipe, resolve_precision
 from cifar_lab.state import EpochRecord, TrainingState
 from cifar_lab.training import fit, train_epoch
 
@@ -45,9 +46,6 @@ class LibraryWay:
         """The parts' shares of an epoch's time, and training's operations for an image."""
         recipe = self.recipe
         model = self._model(train.num_classes)
-        channels_last = resolve_layout(recipe, model)
-        if channels_last:
-            model.to(memory_format=torch.channels_last)
         state = TrainingState(model, recipe, self.precision)
         loss_fn = nn.CrossEntropyLoss(label_smoothing=recipe.label_smoothing)
         loader = Batches(
@@ -56,21 +54,23 @@ class LibraryWay:
             shuffle=True,
             transform=Compose(recipe.augment) if recipe.augment else None,
             mix=recipe.mix,
-            channels_last=channels_last,
             device=self.device,
         )
         flops = count_training_flops(state.model)
         watch = Stopwatch(state.model, state.optimizer)
-        train_epoch(
-            state.model,
-            watch.batches(loader),
-            state.optimizer,
-            loss_fn,
-            precision=self.precision,
-            scaler=state.scaler,
-            gradient_clip=recipe.gradient_clip,
-            after_step=lambda step: state.update_average(),
-        )
+        layout = choose_layout(recipe, model, first_batch(loader, self.device)[0])
+        loader.epoch = 0
+        with layout.within(model):
+            train_epoch(
+                state.model,
+                watch.batches(loader),
+                state.optimizer,
+                loss_fn,
+                precision=self.precision,
+                scaler=state.scaler,
+                gradient_clip=recipe.gradient_clip,
+                after_step=lambda step: state.update_average(),
+            )
         return watch.shares(), flops
 
     def _model(self, num_classes: int) -> nn.Module:

@@ -2,16 +2,34 @@
 
 from __future__ import annotations
 
-import copy
 import hashlib
+import random
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.nn import functional
+from torch.nn.parameter import UninitializedTensorMixin
 from torch.utils.flop_counter import FlopCounterMode, conv_flop_count
+
+from cifar_lab.models.wrapping import unwrap
+
+IMAGE_SHAPE = (3, 32, 32)
+
+
+def logits_in(outputs: Any) -> list[Any]:
+    """The logits among a network's outputs: of a tuple, as GoogLeNet gives in training, several.
+
+    The first are those that count; behind them come further ones of the same shape.
+    """
+    if not isinstance(outputs, tuple | list) or not outputs:
+        return [outputs]
+    first, *others = outputs
+    shape = getattr(first, "shape", None)
+    return [first, *(each for each in others if torch.is_tensor(each) and each.shape == shape)]
 
 
 @contextmanager
@@ -26,21 +44,81 @@ def evaluation_mode(model: nn.Module) -> Iterator[None]:
             module.training = was_training
 
 
+@contextmanager
+def untouched(model: nn.Module) -> Iterator[None]:
+    """Whatever is tried out inside, the model is afterwards as before, and so is chance.
+
+    That is: values of parameters and buffers, gradients, modes, the attributes that forward passes
+    set, and the generators of PyTorch, numpy and Python. Nothing of the model is copied but its
+    tensors' values, so a network may keep whatever it likes.
+    """
+    values = {tensor: tensor.detach().clone() for tensor in [*model.parameters(), *model.buffers()]}
+    gradients = [(parameter, parameter.grad) for parameter in model.parameters()]
+    attributes = [
+        (module, dict(module.__dict__), dict(module._buffers))
+        for module in model.modules()
+        if not isinstance(module, torch.jit.ScriptModule)
+    ]
+    for parameter, _ in gradients:
+        parameter.grad = None
+    modes = {module: module.training for module in model.modules()}
+    python, of_numpy = random.getstate(), np.random.get_state()
+    try:
+        with torch.random.fork_rng():
+            yield
+    finally:
+        random.setstate(python)
+        np.random.set_state(of_numpy)
+        for module, attribute, buffers in attributes:
+            module.__dict__.clear()
+            module.__dict__.update(attribute)
+            module._buffers.update(buffers)
+        for module, training in modes.items():
+            module.training = training
+        with torch.no_grad():
+            for tensor, value in values.items():
+                if not torch.equal(tensor, value):
+                    tensor.copy_(value)
+        for parameter, gradient in gradients:
+            parameter.grad = gradient
+
+
+def materialize(model: nn.Module, image_shape: tuple[int, ...] = IMAGE_SHAPE) -> None:
+    """Let lazy layers, such as `nn.LazyLinear`, take their sizes from an image."""
+    if not any(isinstance(tensor, UninitializedTensorMixin) for tensor in _tensors(model)):
+        return
+    device = next(_tensors(model)).device
+    with evaluation_mode(model), torch.no_grad():
+        model(torch.zeros(2, *image_shape, device=device))
+
+
+def _tensors(model: nn.Module) -> Iterator[Tensor]:
+    yield from model.parameters()
+    yield from model.buffers()
+
+
 MLP_PARAMETERS = 308_310  # of assignment A's fully connected network, which others have to undercut
 MAX_PARAMETERS = 1_000_000  # a model of assignment B has fewer
 
 
 def count_parameters(model: nn.Module) -> int:
-    """Numbers in all the model's parameters, frozen ones too; a shared one counts once."""
+    """Numbers in all the model's parameters, frozen ones too; a shared one counts once.
+
+    Lazy layers take their sizes from an image (3, 32, 32) first.
+    """
+    materialize(model)
     return sum(parameter.numel() for parameter in model.parameters())
 
 
 def architecture_digest(model: nn.Module) -> str:
-    """A short text that differs where the model's printed layers do; weights don't matter."""
-    return hashlib.sha256(repr(model).encode()).hexdigest()[:16]
+    """A short text that differs where the model's printed layers do; weights don't matter.
+
+    Neither do wrappers, such as `nn.DataParallel` and `torch.compile`.
+    """
+    return hashlib.sha256(repr(unwrap(model)).encode()).hexdigest()[:16]
 
 
-def count_macs(model: nn.Module, image_shape: tuple[int, int, int] = (3, 32, 32)) -> int:
+def count_macs(model: nn.Module, image_shape: tuple[int, int, int] = IMAGE_SHAPE) -> int:
     """Multiply-accumulate operations for one image's forward pass, in convolutions and linears.
 
     PyTorch's `FlopCounterMode` counts them; one multiply-accumulate is two of its FLOPs.
@@ -48,9 +126,12 @@ def count_macs(model: nn.Module, image_shape: tuple[int, int, int] = (3, 32, 32)
     Raises:
         ValueError: the model can't take an image of that shape.
     """
+    model = unwrap(model)
+    materialize(model, image_shape)
     reference = next(model.parameters(), torch.empty(0))
     images = torch.zeros(1, *image_shape, device=reference.device, dtype=reference.dtype)
-    with evaluation_mode(model), torch.no_grad(), FlopCounterMode(display=False) as counter:
+    counter = FlopCounterMode(display=False)
+    with untouched(model), evaluation_mode(model), torch.no_grad(), counter:
         try:
             model(images)
         except RuntimeError as error:
@@ -62,7 +143,7 @@ def count_macs(model: nn.Module, image_shape: tuple[int, int, int] = (3, 32, 32)
 
 
 def count_training_flops(
-    model: nn.Module, image_shape: tuple[int, int, int] = (3, 32, 32)
+    model: nn.Module, image_shape: tuple[int, int, int] = IMAGE_SHAPE
 ) -> float:
     """Floating-point operations of one image's forward and backward pass, in matrix products.
 
@@ -73,14 +154,16 @@ def count_training_flops(
     Raises:
         ValueError: the model can't take images of that shape, or has nothing to train.
     """
-    model = copy.deepcopy(model).train()
+    model = unwrap(model)
+    materialize(model, image_shape)
     device = next(model.parameters()).device
     images = torch.zeros(2, *image_shape, device=device)  # one alone has no variance for batch norm
     backward = {torch.ops.aten.convolution_backward: _convolution_backward_flops}
     counter = FlopCounterMode(display=False, custom_mapping=backward)
-    with torch.random.fork_rng(), counter:  # dropout draws
+    with untouched(model), counter:
+        model.train()
         try:
-            logits = model(images)
+            logits = logits_in(model(images))[0]
             functional.cross_entropy(logits, torch.zeros_like(logits)).backward()
         except RuntimeError as error:
             raise ValueError(

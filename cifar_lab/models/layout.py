@@ -1,0 +1,157 @@
+"""Convolutions channels-last in memory, for a time and inside a network: its code sees nothing.
+
+On CPUs, and in half precision on GPUs, convolutions are faster where a pixel's channels lie side by
+side. A network is handed plain contiguous images all the same; each of its `Conv2d` layers turns
+what comes in, and what comes out stays turned until something reads it otherwise. `x.view(...)`
+behind a convolution, which takes contiguous features for granted, then reads as `x.reshape(...)`.
+A network that can't take it, or gives other logits, is left as it is.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from enum import Enum
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
+
+from cifar_lab.models.size import evaluation_mode, untouched
+
+TOLERANCE = 1e-3  # between logits, as a share of the largest: rounding, where nothing is wrong
+CHANNELS_LAST = torch.channels_last
+
+
+class Layout(Enum):
+    """How a network's features lie in memory while it computes."""
+
+    PLAIN = "contiguous"
+    CHANNELS_LAST = "channels-last"
+    CHANNELS_LAST_VIEWS = "channels-last, with views read as reshapes"
+
+    @contextmanager
+    def within(self, model: nn.Module) -> Iterator[None]:
+        """The model's convolutions in this layout; afterwards weights lie as they did before."""
+        if self is Layout.PLAIN:
+            yield
+            return
+        with ExitStack() as stack:
+            layers = convolutions(model)
+            for layer in layers:
+                stack.enter_context(_turning_inputs(layer))
+            for weight in _own_weights(layers):
+                stack.enter_context(_turned(weight))
+            if self is Layout.CHANNELS_LAST_VIEWS:
+                stack.enter_context(_ViewsAsReshapes())
+            yield
+
+
+def convolutions(model: nn.Module) -> list[nn.Conv2d]:
+    """The network's 2D convolutions in Python; those of a script are left alone."""
+    return [layer for layer in model.modules() if isinstance(layer, nn.Conv2d)]
+
+
+def find_layout(model: nn.Module, images: Tensor, *, train: bool = False) -> Layout:
+    """The fastest layout in which the network gives the logits that it gives in the plain one.
+
+    Args:
+        model: is left as it was.
+        images: a batch to try it on, on the model's device.
+        train: it must also run in training mode.
+    """
+    if not convolutions(model):
+        return Layout.PLAIN
+    with untouched(model), torch.no_grad():
+        expected = _logits(model, images)
+        for layout in (Layout.CHANNELS_LAST, Layout.CHANNELS_LAST_VIEWS):
+            with layout.within(model):
+                if _agree(expected, _logits(model, images)) and (
+                    not train or _runs_in_training(model, images)
+                ):
+                    return layout
+    return Layout.PLAIN
+
+
+def _logits(model: nn.Module, images: Tensor) -> Any:
+    """What the network gives in eval mode; None where it raises."""
+    with evaluation_mode(model):
+        try:
+            return model(images.clone())  # which it may change in place
+        except Exception:
+            return None
+
+
+def _runs_in_training(model: nn.Module, images: Tensor) -> bool:
+    model.train()
+    try:
+        model(images.clone())
+    except Exception:
+        return False
+    return True
+
+
+def _agree(expected: Any, found: Any) -> bool:
+    if not torch.is_tensor(expected) or not torch.is_tensor(found):
+        return False
+    if expected.shape != found.shape or not expected.is_floating_point():
+        return False
+    largest = expected.abs().max()
+    return bool((expected - found).abs().max() <= TOLERANCE * largest)
+
+
+def _own_weights(layers: list[nn.Conv2d]) -> list[nn.Parameter]:
+    """Weights whose memory is theirs alone: a shared one must stay where it is."""
+    weights = {id(weight): weight for layer in layers for weight in layer._parameters.values()}
+    kernels = [weight for weight in weights.values() if weight is not None and weight.ndim == 4]
+    places = Counter(weight.untyped_storage().data_ptr() for weight in kernels)
+    return [
+        weight
+        for weight in kernels
+        if places[weight.untyped_storage().data_ptr()] == 1
+        and weight.untyped_storage().nbytes() == weight.numel() * weight.element_size()
+    ]
+
+
+@contextmanager
+def _turned(weight: nn.Parameter) -> Iterator[None]:
+    was_plain = weight.is_contiguous()
+    weight.data = weight.data.contiguous(memory_format=CHANNELS_LAST)
+    try:
+        yield
+    finally:
+        if was_plain:
+            weight.data = weight.data.contiguous()
+
+
+@contextmanager
+def _turning_inputs(layer: nn.Conv2d) -> Iterator[None]:
+    hook = layer.register_forward_pre_hook(_turn)
+    try:
+        yield
+    finally:
+        hook.remove()
+
+
+def _turn(layer: nn.Module, inputs: tuple[Any, ...]) -> tuple[Any, ...] | None:
+    if len(inputs) == 1 and torch.is_tensor(inputs[0]) and inputs[0].ndim == 4:
+        return (inputs[0].contiguous(memory_format=CHANNELS_LAST),)
+    return None
+
+
+class _ViewsAsReshapes(TorchFunctionMode):
+    """`x.view(...)` of features that lie otherwise is a copy, as `x.reshape(...)` makes one."""
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
+    ) -> Any:
+        if func is torch.Tensor.view and not args[0].is_contiguous():
+            try:
+                return func(*args, **(kwargs or {}))
+            except RuntimeError:
+                func = torch.Tensor.reshape
+        elif func is torch.Tensor.view_as:
+            func = torch.Tensor.reshape_as
+        return func(*args, **(kwargs or {}))
