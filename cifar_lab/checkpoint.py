@@ -2,35 +2,63 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import glob
+import io
+import pickle
+import re
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import nn
 
-from cifar_lab.files import copy_atomically, write_atomically
+from cifar_lab.files import copy_atomically, user_path, write_atomically
 from cifar_lab.guard import dataset_of
+from cifar_lab.models.wrapping import load_plain_state, unwrap
+from cifar_lab.plain import plain
 from cifar_lab.recipe import Recipe
 from cifar_lab.state import TrainingState
 
 CHECKPOINT_FORMAT = "cifar-lab checkpoint 1"
+WEIGHTS_NAMES = ("model_state_dict", "state_dict", "model")  # in a checkpoint of the user's own
 
 
 def save_weights(model: nn.Module, path: str | Path) -> None:
-    """Save the model's `state_dict` (parameters and buffers), on the CPU, atomically."""
-    weights = {name: tensor.cpu() for name, tensor in model.state_dict().items()}
-    write_atomically(path, lambda file: torch.save(weights, file))
+    """Save the model's `state_dict` (parameters and buffers), on the CPU, atomically.
+
+    Of a model in a wrapper (`nn.DataParallel`, `torch.compile`, `AveragedModel`) it is that of the
+    network inside.
+
+    Raises:
+        ValueError: it holds something that could not be loaded again without running code.
+        OSError: the file can't be written.
+    """
+    _write_checked(path, weights_of(model))
+
+
+def weights_of(model: nn.Module) -> dict[str, Any]:
+    """The `state_dict` of the network inside, on the CPU."""
+    weights = unwrap(model).state_dict()
+    for name, value in weights.items():
+        if torch.is_tensor(value):
+            weights[name] = value.detach().cpu()
+    return weights
 
 
 def load_weights(model: nn.Module, path: str | Path) -> None:
     """Load a `state_dict` into the model, running no code from the file.
 
+    The model and the one that the weights are of may be in wrappers, each in its own. A checkpoint
+    is taken too: of `fit`, or a dict with the `state_dict` under "model_state_dict", "state_dict"
+    or "model".
+
     Raises:
         FileNotFoundError: there is no such file.
         ValueError: the file is damaged or no `state_dict`, or it is of another model.
     """
-    if not Path(path).is_file():
+    path = user_path(path)
+    if not path.is_file():
         raise FileNotFoundError(
             f"No weights at {path}. Train the model first, or correct the path."
         )
@@ -40,32 +68,103 @@ def load_weights(model: nn.Module, path: str | Path) -> None:
         "torch.save(model.state_dict(), path). Save it again, or train again.",
     )
     try:
-        model.load_state_dict(weights)
+        load_plain_state(model, _weights_in(weights))
     except (RuntimeError, TypeError, AttributeError) as error:
         raise ValueError(
-            f"{path} does not fit this {type(model).__name__}: {error} "
+            f"{path} does not fit this {type(unwrap(model)).__name__}: {error} "
             "Build the model that the weights were saved from."
         ) from error
 
 
+def _weights_in(content: Any) -> Any:
+    """The `state_dict` in a checkpoint; anything else as it is."""
+    if not isinstance(content, Mapping):
+        return content
+    if content.get("format") == CHECKPOINT_FORMAT:  # what the run would leave, ended here
+        state = content["state"]
+        return state["best_weights"] or state["average"] or state["model"]
+    for name in WEIGHTS_NAMES:
+        if isinstance(content.get(name), Mapping):
+            return content[name]
+    return content
+
+
 def save_checkpoint(path: str | Path, state: TrainingState, run: Mapping[str, Any]) -> None:
-    """Save all that going on needs. The checkpoint before stays, as `PATH.previous`.
+    """Save all that resuming needs. The checkpoint before stays, as `PATH.previous`.
 
     Args:
         path: the checkpoint.
         state: of the run.
         run: what else the run depends on (seed, precision, ...), as plain values.
+
+    Raises:
+        ValueError: it holds something that could not be loaded again; the checkpoint before stays.
+        OSError: the file can't be written, or the disk is full.
     """
-    path = Path(path)
+    path = user_path(path)
     content = {
         "format": CHECKPOINT_FORMAT,
-        "recipe": state.recipe.to_dict(),
-        "run": dict(run),
+        "recipe": plain(state.recipe.to_dict()),
+        "run": plain(run),
         "state": state.state_dict(),
     }
-    if path.exists():
-        copy_atomically(path, _previous(path))
-    write_atomically(path, lambda file: torch.save(content, file))
+
+    def keep_the_one_before() -> None:
+        if path.exists():
+            copy_atomically(path, _previous(path))
+
+    _write_checked(path, content, then=keep_the_one_before)
+
+
+def to_bytes(content: Any) -> bytes:
+    """What `torch.save` writes of tensors and plain values, read back without running code.
+
+    Raises:
+        ValueError: it holds something else, which the message names.
+    """
+    file = _serialised(content)
+    _check_readable(file)
+    return file.getvalue()
+
+
+def _write_checked(
+    path: str | Path, content: Any, *, then: Callable[[], None] = lambda: None
+) -> None:
+    """Write it to a file, read that back, call `then`, and only then put it in place."""
+
+    def check(temporary: Path) -> None:
+        _check_readable(temporary)
+        then()
+
+    # In memory first: of a full disk torch.save says nothing that names the disk.
+    file = _serialised(content)
+    write_atomically(path, lambda target: target.write(file.getbuffer()), check=check)
+
+
+def _serialised(content: Any) -> io.BytesIO:
+    file = io.BytesIO()
+    try:
+        torch.save(content, file)
+    except (pickle.PicklingError, AttributeError, TypeError) as error:  # a lambda, a lock, ...
+        raise _unreadable(str(error)) from error
+    file.seek(0)
+    return file
+
+
+def _check_readable(file: Path | io.BytesIO) -> None:
+    try:
+        torch.load(file, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        kinds = re.findall(r"GLOBAL ([\w.]*\w)", str(error))
+        raise _unreadable(f"it holds a {kinds[0]}" if kinds else str(error)) from error
+
+
+def _unreadable(reason: str) -> ValueError:
+    return ValueError(
+        f"This can't be saved so that it loads again: {reason}. Expected tensors, numbers, texts, "
+        "and lists and dicts of them: look at what the model's state_dict holds beside its tensors "
+        "(get_extra_state)."
+    )
 
 
 def begin_or_resume(
@@ -77,8 +176,10 @@ def begin_or_resume(
         FileExistsError: there is a checkpoint, and `resume` is false.
         ValueError: it is damaged, no checkpoint, or of another recipe, run or model.
     """
-    path = Path(path)
-    for unfinished in path.parent.glob(f".{path.name}*"):  # of a process that was killed
+    path = user_path(path)
+    for unfinished in path.parent.glob(
+        f".{glob.escape(path.name)}*"
+    ):  # of a process that was killed
         unfinished.unlink()
     if not path.exists():
         return
@@ -91,7 +192,7 @@ def begin_or_resume(
     content = _load_plain(path, f"{path} is damaged or no checkpoint of a training run. {remedy}")
     if not isinstance(content, dict) or content.get("format") != CHECKPOINT_FORMAT:
         raise ValueError(f"{path} is no checkpoint of a training run. {remedy}")
-    here = state.recipe.to_dict() | dict(run)
+    here = state.recipe.to_dict() | plain(run)
     try:
         # Read as a recipe, one of before a setting was there has that setting's default.
         there = Recipe.from_dict(content["recipe"]).to_dict() | content["run"]
@@ -109,9 +210,9 @@ def begin_or_resume(
         )
     try:
         state.load_state_dict(content["state"])
-    except (RuntimeError, ValueError, KeyError) as error:
+    except (RuntimeError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise ValueError(
-            f"{path} does not fit this {type(state.model).__name__}: {error} "
+            f"{path} does not fit this {type(unwrap(state.model)).__name__}: {error} "
             "Resume with the model that the run began with."
         ) from error
 
@@ -123,7 +224,7 @@ def is_of(path: str | Path, recipe: Recipe, dataset: str, architecture: str) -> 
     with one of the same dataset's other images.
     """
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
+        content = torch.load(user_path(path), map_location="cpu", weights_only=True)
         there = Recipe.from_dict(content["recipe"])
         run = {"images": "", "model": architecture, **content["run"]}
         return (there, run["model"]) == (recipe, architecture) and (

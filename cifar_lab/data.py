@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from enum import Enum
 from pathlib import Path
+from typing import Any, overload
 
 import numpy as np
 import torch
@@ -19,6 +20,10 @@ from torch import Tensor
 from cifar_lab import synthetic
 from cifar_lab.download import ensure_files
 from cifar_lab.errors import DatasetUnavailableError, unknown_name
+from cifar_lab.files import user_path
+from cifar_lab.image_checks import check_labels, check_pixels
+from cifar_lab.indices import Indices, as_place, as_places
+from cifar_lab.plain import as_number
 from cifar_lab.reproducibility import check_seed
 
 Transform = Callable[[Tensor, torch.Generator], Tensor]
@@ -45,7 +50,8 @@ class ImageSet:
     """Labelled images with a role.
 
     It is also a map-style dataset, so a `torch.utils.data.DataLoader` takes it: item `i` is
-    (image in [0, 1], float32, 3 x H x W; label, int).
+    (image in [0, 1], float32, 3 x H x W; label, int). A slice, or a list of places, gives the pair
+    of tensors (images, labels).
 
     Attributes:
         images: uint8, N x 3 x H x W.
@@ -68,35 +74,15 @@ class ImageSet:
     uses: Uses = field(default_factory=Uses)
 
     def __post_init__(self) -> None:
-        images, labels = self.images, self.labels
-        for name, value in (("images", images), ("labels", labels)):
-            if not torch.is_tensor(value):
-                raise TypeError(
-                    f"{name} are a {type(value).__name__}; expected a torch.Tensor: "
-                    "torch.from_numpy(...) or torch.tensor(...)."
-                )
-        if images.dtype != torch.uint8:
-            raise TypeError(
-                f"images are {images.dtype}; expected torch.uint8, 0 to 255. "
-                "Images scaled to [0, 1] go back with (images * 255).round().to(torch.uint8)."
-            )
-        if images.ndim != 4 or images.shape[1] != 3:
-            raise ValueError(
-                f"images have shape {tuple(images.shape)}; expected (N, 3, height, width). "
-                "Images with the channels last turn with images.permute(0, 3, 1, 2)."
-            )
-        if labels.dtype != torch.int64:
-            raise TypeError(f"labels are {labels.dtype}; expected torch.int64: labels.long().")
-        if labels.shape != images.shape[:1]:
-            raise ValueError(
-                f"labels have shape {tuple(labels.shape)}; expected ({len(images)},), "
-                "one label an image."
-            )
-        if len(labels) and not 0 <= int(labels.min()) <= int(labels.max()) < self.num_classes:
-            raise ValueError(
-                f"labels run from {int(labels.min())} to {int(labels.max())}; expected 0 to "
-                f"{self.num_classes - 1}, one of the {self.num_classes} class names."
-            )
+        check_pixels(self.images)
+        check_labels(self.labels, len(self.images), self.num_classes)
+
+    def __repr__(self) -> str:
+        return f"ImageSet({self.role.value}: {len(self):,} {self._kind()}, {self.dataset})"
+
+    def _kind(self) -> str:
+        shape = " x ".join(map(str, self.images.shape[1:]))
+        return f"images {shape}, {self.num_classes} classes"
 
     @property
     def num_classes(self) -> int:
@@ -106,22 +92,40 @@ class ImageSet:
     def __len__(self) -> int:
         return len(self.images)
 
-    def __getitem__(self, index: int) -> tuple[Tensor, int]:
-        return to_unit_interval(self.images[index]), int(self.labels[index])
+    @overload
+    def __getitem__(self, index: int) -> tuple[Tensor, int]: ...
 
-    def subset(self, indices: Tensor, role: Role | None = None) -> ImageSet:
+    @overload
+    def __getitem__(self, index: Indices) -> tuple[Tensor, Tensor]: ...
+
+    def __getitem__(self, index: Any) -> tuple[Tensor, int | Tensor]:
+        place = as_place(index)
+        if place is not None:
+            return to_unit_interval(self.images[place].contiguous()), int(self.labels[place])
+        images, labels = self._gather(index)
+        return to_unit_interval(images.contiguous()), labels
+
+    def _gather(self, indices: Indices) -> tuple[Tensor, Tensor]:
+        places = as_places(indices, len(self))
+        images = gather(self.images, places.to(self.images.device))
+        return images, self.labels[places.to(self.labels.device)]
+
+    def subset(self, indices: Indices, role: Role | None = None) -> ImageSet:
         """The images at `indices`, in that order, or where they are True; test images stay such.
+
+        Args:
+            indices: a tensor, list, range or array of places or of True and False, or a slice.
+            role: of the subset; by default that of the set.
 
         Raises:
             IndexError: there is no image at an index.
+            TypeError: they are no indices.
             ValueError: the subset of a test set would be given another role.
         """
         role = role or self.role
         if self.role is Role.TEST and role is not Role.TEST:
             raise ValueError("Test images are for the final evaluation: they can't be relabelled.")
-        places = torch.arange(len(self))[indices.cpu()]
-        images = gather(self.images, places.to(self.images.device))
-        labels = self.labels[places.to(self.labels.device)]
+        images, labels = self._gather(indices)
         return replace(self, images=images, labels=labels, role=role)
 
     def to(self, device: torch.device | str) -> ImageSet:
@@ -141,6 +145,10 @@ class Data:
     def class_names(self) -> tuple[str, ...]:
         """The name of each label."""
         return self.train.class_names
+
+    def __repr__(self) -> str:
+        counts = f"{len(self.train):,} training and {len(self.test):,} test"
+        return f"Data({self.name}: {counts} {self.train._kind()})"
 
 
 # Of the training images in [0, 1], for each of the channels red, green and blue.
@@ -173,7 +181,7 @@ def load(name: str, root: str | Path | None = None) -> Data:
         return _load_synthetic()
     from torchvision import datasets  # imported late: it takes seconds, and the rest needs none
 
-    root = Path(root or default_root())
+    root = user_path(root or default_root())
     ensure_files(name, root)
     source = {"cifar10": datasets.CIFAR10, "cifar100": datasets.CIFAR100}[name]
     parts = [source(root, train=train) for train in (True, False)]
@@ -187,7 +195,7 @@ def load(name: str, root: str | Path | None = None) -> Data:
 
 def default_root() -> Path:
     """Where datasets are looked for unless a folder is given: `CIFAR_LAB_DATA`, or `data`."""
-    return Path(os.environ.get("CIFAR_LAB_DATA") or "data")
+    return user_path(os.environ.get("CIFAR_LAB_DATA") or "data")
 
 
 def load_or_stand_in(name: str, root: str | Path | None = None) -> Data:
@@ -252,13 +260,20 @@ def split(
 
     Raises:
         ValueError: the set is not for training, or one of the two parts would be empty.
+        TypeError: not an image set.
     """
+    if not isinstance(image_set, ImageSet):
+        raise TypeError(
+            f"This is a {type(image_set).__name__}; expected an ImageSet, such as data.train, or "
+            "data.train.subset(indices) for a part of it. Another dataset is split with "
+            "torch.utils.data.random_split."
+        )
+    validation_fraction = as_number("validation_fraction", validation_fraction)
     if image_set.role is not Role.TRAIN:
         raise ValueError(f"Only training images are split; these are {image_set.role.value}.")
     if not 0 < validation_fraction < 1:
         raise ValueError(f"validation_fraction is {validation_fraction}; expected between 0 and 1.")
-    check_seed(seed)
-    draw = np.random.default_rng(seed)
+    draw = np.random.default_rng(check_seed(seed))
     labels = image_set.labels.cpu().numpy()
     if stratified:
         groups = [np.flatnonzero(labels == label) for label in range(image_set.num_classes)]

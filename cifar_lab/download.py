@@ -20,6 +20,7 @@ from typing import IO
 from filelock import FileLock, Timeout
 
 from cifar_lab.errors import CorruptedDataError, DatasetUnavailableError
+from cifar_lab.files import user_path
 from cifar_lab.sources import ArchiveSpec, Source, sources_for, spec_for
 from cifar_lab.transfer import DEFAULT_PATIENCE, Patience, SourceLeftError, fetch, md5_of, size_of
 
@@ -53,7 +54,7 @@ def ensure_files(
 
 def obtain(spec: ArchiveSpec, root: Path, sources: Sequence[Source], patience: Patience) -> None:
     """What `ensure_files` does, for any archive; it raises the same errors."""
-    root = root.absolute()
+    root = user_path(root).absolute()
     try:
         if not missing_files(spec, root):
             return

@@ -2,7 +2,8 @@
 
 Image sets know their role. Test images that come without one (copied tensors, a student's own
 dataset) are recognised by fingerprints of CIFAR's official test images, which the package brings
-along. Changed pixels change a fingerprint, so augmented copies are not recognised.
+along, on whichever of the usual scales a loader gives them. Changed pixels change a fingerprint,
+so augmented copies are not recognised.
 """
 
 from __future__ import annotations
@@ -17,11 +18,30 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from cifar_lab.data import ImageSet, Role
+from cifar_lab.data import (
+    CIFAR10_MEAN,
+    CIFAR10_STD,
+    CIFAR100_MEAN,
+    CIFAR100_STD,
+    ImageSet,
+    Role,
+)
 from cifar_lab.errors import LeakedTestImagesError
 from cifar_lab.loading import Batches, Loader, sources_of
 
 IMAGE_SHAPE = (3, 32, 32)
+# How loaders scale a pixel's share of 255: (share - mean) / deviation, for each of the channels.
+SCALES: tuple[tuple[tuple[float, ...], tuple[float, ...]], ...] = (
+    ((0.0, 0.0, 0.0), (1.0, 1.0, 1.0)),  # in [0, 1]
+    ((0.0, 0.0, 0.0), (1 / 255, 1 / 255, 1 / 255)),  # from 0 to 255
+    ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5)),
+    (CIFAR10_MEAN, CIFAR10_STD),
+    (CIFAR10_MEAN, (0.2023, 0.1994, 0.2010)),  # wrong, and in a thousand notebooks
+    (CIFAR100_MEAN, CIFAR100_STD),
+    ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),  # ImageNet's
+)
+ROUNDED_BY = 0.4  # of a level: means and deviations are written with few digits
+SAMPLED = 8  # every so many rows and columns tell whether a scale is an image's
 IMAGES_AT_A_TIME = 100  # few enough for a processor's cache: ten times as fast as 500
 
 
@@ -126,20 +146,47 @@ def _pixels_of(data: Any) -> Iterator[np.ndarray]:
 
 
 def refuse_official_test_images(images: Tensor, purpose: str) -> None:
-    """Raise where an image, uint8 or in [0, 1], has the pixels of an official test image.
+    """Raise where an image has the pixels of an official test image.
+
+    Args:
+        images: uint8, or floats on one of the `SCALES`; of another shape than CIFAR's they are not
+            looked at.
+        purpose: what the images are wanted for.
 
     Raises:
         LeakedTestImagesError: with how many there are.
     """
+    if images.shape[1:] == (*IMAGE_SHAPE[1:], IMAGE_SHAPE[0]):
+        images = images.permute(0, 3, 1, 2)
     if images.shape[1:] != IMAGE_SHAPE:
         return
-    if images.is_floating_point():
-        images = (images * 255).round().clamp(0, 255).to(torch.uint8)
-    # On the CPU: not every accelerator has 64-bit integers in all operations.
-    known = torch.isin(fingerprints(images.cpu()), official_test_fingerprints())
-    found = int(known.sum())
+    found = 0
+    for pixels in _possible_pixels(images):
+        # On the CPU: not every accelerator has 64-bit integers in all operations.
+        found += int(torch.isin(fingerprints(pixels.cpu()), official_test_fingerprints()).sum())
     if found:
         raise _leak(f"{found:,} of {len(images):,} images are CIFAR's test images", purpose)
+
+
+def _possible_pixels(images: Tensor) -> Iterator[Tensor]:
+    """The pixels, uint8, of the images; of floats by each scale on which they are whole numbers."""
+    if images.dtype == torch.uint8:
+        yield images
+        return
+    few = images[:, :, ::SAMPLED, ::SAMPLED].float()
+    for mean, deviation in SCALES:
+        shift, factor = (
+            torch.tensor(numbers, device=images.device).view(-1, 1, 1) * 255
+            for numbers in (mean, deviation)
+        )
+        sample = few * factor + shift
+        level = sample.round()
+        fits = (sample - level).abs().le(ROUNDED_BY) & level.ge(0) & level.le(255)
+        chosen = fits.flatten(1).all(dim=1)
+        if chosen.any():
+            part = images if chosen.all() else images[chosen]
+            decoded = (part.float() * factor).add_(shift).round_().clamp_(0, 255)
+            yield decoded.to(torch.uint8)
 
 
 def guarded(loader: Loader, purpose: str) -> Iterator[tuple[Tensor, Tensor]]:

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from cifar_lab.augment import CutMix, MixUp
 from cifar_lab.data import ImageSet, Transform, gather, to_unit_interval
 from cifar_lab.models.wrapping import unwrap
+from cifar_lab.plain import as_whole
 from cifar_lab.reproducibility import as_device, check_seed, generator
 
 Loader = Iterable[tuple[Tensor, Tensor]]
@@ -58,9 +59,8 @@ class Batches:
         channels_last: bool = False,
         device: torch.device | str | None = None,
     ) -> None:
-        check_seed(seed)
-        if not isinstance(batch_size, int) or batch_size < 1:
-            raise ValueError(f"batch_size is {batch_size!r}; expected a whole number, at least 1.")
+        seed = check_seed(seed)
+        batch_size = as_whole("batch_size", batch_size, at_least=1)
         if len(image_set) == 0:
             raise ValueError(f"The {image_set.role.value} set is empty; expected images in it.")
         self.device = as_device(device)

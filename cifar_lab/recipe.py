@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import nn
 
 from cifar_lab.augment import Compose, CutMix, MixUp, describe, from_description
 from cifar_lab.data import Transform
 from cifar_lab.errors import unknown_name
+from cifar_lab.plain import as_flag, as_number, as_whole, plain
 
 OPTIMIZERS = ("sgd", "adam", "adamw", "muon")
 PRECISIONS = ("auto", "fp32", "bf16", "fp16")
@@ -26,9 +26,29 @@ NUMBERS = (
     "gradient_clip",
     "ema_decay",
 )
-CAN_BE_NONE = ("other_learning_rate", "bias_learning_rate", "gradient_clip", "ema_decay")
+WHOLE_NUMBERS = {  # and the smallest that each may be
+    "epochs": 1,
+    "batch_size": 1,
+    "warmup_epochs": 0,
+    "unmixed_epochs": 0,
+    "patience": 1,
+}
+CAN_BE_NONE = (
+    "other_learning_rate",
+    "bias_learning_rate",
+    "gradient_clip",
+    "ema_decay",
+    "patience",
+)
+FLAGS = ("nesterov", "keep_best", "channels_last", "reestimate_norms")
 SCHEDULES = ("constant", "cosine", "one-cycle")
 SCHEDULE_INTERVALS = ("step", "epoch")
+NAMES = {
+    "optimizer": OPTIMIZERS,
+    "precision": PRECISIONS,
+    "schedule": SCHEDULES,
+    "schedule_per": SCHEDULE_INTERVALS,
+}
 
 
 @dataclass(frozen=True)
@@ -59,9 +79,9 @@ class Recipe:
         precision: of the forward and backward pass: "fp32", "bf16", "fp16" (with a gradient scaler;
             CUDA only), or "auto", which takes the fastest that the device has in hardware.
             Weights and optimizer state are float32 always, and so is evaluation.
-        channels_last: keep the weights, and an image set's batches, channels-last in memory, which
-            convolutions are faster with; the values are the same but for rounding. A network
-            without convolutions stays as it is.
+        channels_last: let convolutions compute channels-last in memory, which is faster; the values
+            are the same but for rounding. A network's own code is handed contiguous images all the
+            same, and one that can't take the layout inside stays as it is.
         other_learning_rate: `learning_rate` for all that is not a convolution's weights: biases,
             norms, linear layers. None for the same. Muon needs it: its orthogonal steps are for
             the convolutions, the others get SGD's.
@@ -101,25 +121,31 @@ class Recipe:
     bias_learning_rate: float | None = None
 
     def __post_init__(self) -> None:
-        for name in ("epochs", "batch_size"):
-            _check_whole(name, getattr(self, name), at_least=1)
-        for name in ("warmup_epochs", "unmixed_epochs"):
-            _check_whole(name, getattr(self, name), at_least=0)
-        if self.patience is not None:
-            _check_whole("patience", self.patience, at_least=1)
-        for kind, name, known in (
-            ("optimizer", self.optimizer, OPTIMIZERS),
-            ("precision", self.precision, PRECISIONS),
-            ("schedule", self.schedule, SCHEDULES),
-            ("schedule_per", self.schedule_per, SCHEDULE_INTERVALS),
-        ):
-            if name not in known:
-                raise unknown_name(kind, name, known)
+        self._take_plain_values()
+        self._check_ranges()
+        self._check_optimizer()
+        self._check_transforms()
+        self._check_epochs()
+
+    def _take_plain_values(self) -> None:
+        """Numbers, flags and names as Python's own, whether of numpy or a tensor."""
+        for name, least in WHOLE_NUMBERS.items():
+            if name not in CAN_BE_NONE or getattr(self, name) is not None:
+                self._set(name, as_whole(name, getattr(self, name), at_least=least))
         for name in NUMBERS:
-            value = getattr(self, name)
-            optional = name in CAN_BE_NONE
-            if not isinstance(value, int | float) and not (optional and value is None):
-                raise ValueError(f"{name} is {value!r}; expected a number.")
+            if name not in CAN_BE_NONE or getattr(self, name) is not None:
+                self._set(name, as_number(name, getattr(self, name)))
+        for name in FLAGS:
+            self._set(name, as_flag(name, getattr(self, name)))
+        for name, known in NAMES.items():
+            if getattr(self, name) not in known:
+                raise unknown_name(name, getattr(self, name), known)
+            self._set(name, str(getattr(self, name)))
+
+    def _set(self, name: str, value: object) -> None:
+        object.__setattr__(self, name, value)
+
+    def _check_ranges(self) -> None:
         for name in ("learning_rate", "other_learning_rate", "bias_learning_rate"):
             rate = getattr(self, name)
             if rate is not None and not 0 < rate < float("inf"):
@@ -133,6 +159,8 @@ class Recipe:
             raise ValueError(f"gradient_clip is {self.gradient_clip!r}; expected a norm above 0.")
         if self.ema_decay is not None and not 0 < self.ema_decay < 1:
             raise ValueError(f"ema_decay is {self.ema_decay!r}; expected a share between 0 and 1.")
+
+    def _check_optimizer(self) -> None:
         if (self.optimizer not in ("sgd", "muon") and self.momentum) or (
             self.optimizer != "sgd" and self.nesterov
         ):
@@ -146,16 +174,21 @@ class Recipe:
             )
         if self.optimizer == "muon" and self.weight_decay:
             raise ValueError(f"'muon' has no weight decay; weight_decay is {self.weight_decay!r}.")
+        if self.nesterov and not self.momentum:
+            raise ValueError("nesterov needs a momentum above 0, such as 0.9.")
+
+    def _check_transforms(self) -> None:
         if not isinstance(self.augment, tuple | list):
             raise ValueError(f"augment is {self.augment!r}; expected a tuple of transforms.")
-        for name in ("channels_last", "reestimate_norms"):
-            if not isinstance(getattr(self, name), bool):
-                raise ValueError(f"{name} is {getattr(self, name)!r}; expected True or False.")
-        object.__setattr__(self, "augment", tuple(self.augment))
+        self._set("augment", tuple(self.augment))
+        if self.mix is not None and not isinstance(self.mix, CutMix | MixUp):
+            raise ValueError(
+                f"mix is {self.mix!r}; expected CutMix(...), MixUp(...) of cifar_lab, or None."
+            )
         Compose(self.augment)  # refuses CutMix and MixUp
         self.to_dict()  # refuses what a checkpoint can't hold
-        if self.mix is not None and not isinstance(self.mix, CutMix | MixUp):
-            raise ValueError(f"mix is {self.mix!r}; expected CutMix(...), MixUp(...) or None.")
+
+    def _check_epochs(self) -> None:
         if self.unmixed_epochs > self.epochs:
             raise ValueError(
                 f"unmixed_epochs is {self.unmixed_epochs}, epochs is {self.epochs}; expected no "
@@ -166,8 +199,6 @@ class Recipe:
                 f"unmixed_epochs is {self.unmixed_epochs}, but nothing is mixed before them; give "
                 "mix=CutMix(...) or MixUp(...), or leave unmixed_epochs at 0."
             )
-        if self.nesterov and not self.momentum:
-            raise ValueError("nesterov needs a momentum above 0, such as 0.9.")
         if self.warmup_epochs >= self.epochs:
             raise ValueError(
                 f"warmup_epochs is {self.warmup_epochs}, epochs is {self.epochs}; expected fewer "
@@ -185,7 +216,7 @@ class Recipe:
         Raises:
             ValueError: not a whole number of epochs, at least 1.
         """
-        _check_whole("epochs", epochs, at_least=1)
+        epochs = as_whole("epochs", epochs, at_least=1)
         share = round(self.warmup_epochs * epochs / self.epochs)
         warmup = min(epochs - 1, max(share, min(2, self.warmup_epochs)))
         unmixed = round(self.unmixed_epochs * epochs / self.epochs)
@@ -198,7 +229,7 @@ class Recipe:
         fields = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
         fields["augment"] = [describe(transform) for transform in self.augment]
         fields["mix"] = None if self.mix is None else describe(self.mix)
-        return fields
+        return plain(fields)
 
     def settings(self) -> dict[str, Any]:
         """`to_dict` without what has its default: the same after a new setting has been added."""
@@ -220,19 +251,6 @@ class Recipe:
         mix = fields.get("mix")
         mix = None if mix is None else from_description(mix)
         return cls(**{**fields, "augment": augment, "mix": mix})
-
-
-def _check_whole(name: str, value: object, at_least: int) -> None:
-    if not isinstance(value, int) or isinstance(value, bool) or value < at_least:
-        raise ValueError(f"{name} is {value!r}; expected a whole number, at least {at_least}.")
-
-
-def resolve_layout(recipe: Recipe, model: nn.Module) -> bool:
-    """Whether this model and its images are to be channels-last in memory.
-
-    Not where it has no convolution: it would flatten images only after turning them back.
-    """
-    return recipe.channels_last and any(isinstance(module, nn.Conv2d) for module in model.modules())
 
 
 def resolve_precision(precision: str, device: torch.device) -> str:

@@ -13,6 +13,8 @@ import random
 import numpy as np
 import torch
 
+from cifar_lab.plain import as_whole
+
 
 def seed_everything(seed: int) -> None:
     """Seed Python, NumPy and PyTorch on every device, and ask cuDNN for deterministic kernels.
@@ -20,7 +22,7 @@ def seed_everything(seed: int) -> None:
     Raises:
         ValueError: the seed is not an integer in [0, 2**32).
     """
-    check_seed(seed)
+    seed = check_seed(seed)
     random.seed(seed)
     np.random.seed(seed)
     torch.manual_seed(seed)  # CUDA and MPS devices too
@@ -28,10 +30,19 @@ def seed_everything(seed: int) -> None:
     torch.backends.cudnn.benchmark = False
 
 
-def check_seed(seed: int) -> None:
-    """Raise a ValueError unless the seed is an integer that every generator takes."""
-    if not isinstance(seed, int) or isinstance(seed, bool) or not 0 <= seed < 2**32:
+def check_seed(seed: int) -> int:
+    """The seed as Python's `int`, also one of numpy or a tensor.
+
+    Raises:
+        ValueError: it is no integer that every generator takes.
+    """
+    try:
+        number = as_whole("seed", seed)
+    except ValueError:
+        number = -1
+    if not 0 <= number < 2**32:
         raise ValueError(f"seed is {seed!r}; expected an integer from 0 to 2**32 - 1.")
+    return number
 
 
 def derive_seed(seed: int, epoch: int, purpose: str) -> int:

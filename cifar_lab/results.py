@@ -15,8 +15,9 @@ import torch
 from torch import nn
 
 from cifar_lab.checkpoint import load_weights
-from cifar_lab.files import write_text
+from cifar_lab.files import read_text, user_path, write_text
 from cifar_lab.models import build_model
+from cifar_lab.plain import to_json
 from cifar_lab.recipe import Recipe
 from cifar_lab.reproducibility import device_name
 from cifar_lab.state import EpochRecord
@@ -101,7 +102,7 @@ class Result:
         }
         content["recipe"] = self.recipe.to_dict()
         content["history"] = [asdict(record) for record in self.history]
-        write_text(path, json.dumps(content, indent=1))
+        write_text(path, to_json(content))
 
 
 def load_result(folder: str | Path, *, with_model: bool = False) -> Result:
@@ -112,14 +113,15 @@ def load_result(folder: str | Path, *, with_model: bool = False) -> Result:
         ValueError: the file is damaged or of another version of this package, or the model is the
             user's own, which can't be built by name.
     """
-    path = Path(folder) / RESULT
+    folder = user_path(folder)
+    path = folder / RESULT
     if not path.is_file():
         raise FileNotFoundError(f"No result at {path}. Run the experiment, or correct the folder.")
     try:
-        content = json.loads(path.read_text())
+        content = json.loads(read_text(path))
         content["recipe"] = Recipe.from_dict(content["recipe"])
         content["history"] = [EpochRecord(**record) for record in content["history"]]
-        result = Result(**content, folder=Path(folder))
+        result = Result(**content, folder=folder)
     except (TypeError, KeyError, ValueError) as error:
         raise ValueError(
             f"{path} is damaged or was written by another version ({error}). "
@@ -151,7 +153,9 @@ def find_results(
     """
     found: dict[str, list[Result]] = {}
     for name, wanted in experiments.items():
-        paths = sorted(Path(out, name).glob(f"*/{RESULT}"), key=lambda path: path.stat().st_mtime)
+        paths = sorted(
+            (user_path(out) / name).glob(f"*/{RESULT}"), key=lambda path: path.stat().st_mtime
+        )
         results = [load_result(path.parent) for path in paths]
         architecture = None if architectures is None else architectures.get(name, "")
         by_seed = {run.seed: run for run in results if run.is_of(*wanted, architecture)}
@@ -162,6 +166,7 @@ def find_results(
 
 def run_folders(wanted: Path) -> list[Path]:
     """Of `wanted`, `wanted-2`, ... those that hold a checkpoint or a result, the newest first."""
+    wanted = user_path(wanted)
     newest: dict[Path, float] = {}
     for folder in (wanted.name, f"{wanted.name}-*"):
         for name in (CHECKPOINT, RESULT):
@@ -176,6 +181,7 @@ def new_folder(wanted: Path) -> Path:
     Raises:
         OSError: the folder can't be made; the message says which and what to do.
     """
+    wanted = user_path(wanted)
     number, folder = 1, wanted
     try:
         wanted.parent.mkdir(parents=True, exist_ok=True)

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
-from cifar_lab.models.wrapping import load_plain_state, plain_state, unwrap
+from cifar_lab.models.wrapping import load_plain_state, plain_state, state_for, unwrap
 from cifar_lab.optimizer import build_optimizer
 from cifar_lab.recipe import Recipe
 
@@ -100,8 +100,11 @@ class MovingAverage:
     def load(self, values: Mapping[str, Tensor]) -> None:
         """Take over stored averages, also those of PyTorch's `AveragedModel`."""
         current = self._current()
+        stored = state_for(self._model, values)
         self.values = {
-            name: value.to(current[name].device) for name, value in plain_state(values).items()
+            name: value.to(current[name].device)
+            for name, value in stored.items()
+            if name in current  # not a second name of a tied tensor
         }
 
 

@@ -6,27 +6,27 @@ cifar_lab.check_submission(folder)
 
 from __future__ import annotations
 
-import copy
-import io
+import hashlib
 import json
-import os
-import shutil
-import warnings
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, is_dataclass
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import nn
 
-from cifar_lab.checkpoint import save_weights
+from cifar_lab.checkpoint import to_bytes, weights_of
 from cifar_lab.errors import unknown_name
-from cifar_lab.files import write_atomically, write_text
+from cifar_lab.files import user_path, write_together
+from cifar_lab.models.export import export_program as export_model
 from cifar_lab.models.size import count_parameters
+from cifar_lab.models.wrapping import unwrap
+from cifar_lab.plain import as_number, plain, to_json
 from cifar_lab.recipe import Recipe
 from cifar_lab.results import Result, describe_environment
 from cifar_lab.state import EpochRecord
+from cifar_lab.submission_notebook import find_notebook
+from cifar_lab.submission_records import history_records, iteration_records
 
 FORMAT = "cifar-lab submission 1"
 MANIFEST, WEIGHTS_FILE, PROGRAM = "submission.json", "weights.pt", "model.pt2"
@@ -38,9 +38,9 @@ def submit(
     *,
     assignment: str,
     test_accuracy: float | None = None,
-    history: Sequence[EpochRecord | Mapping[str, Any]] | None = None,
+    history: Iterable[EpochRecord | Mapping[str, Any] | float] | Mapping[str, Any] | None = None,
     recipe: Recipe | None = None,
-    iterations: Sequence[Result | Mapping[str, Any]] = (),
+    iterations: Iterable[Result | Mapping[str, Any]] | Mapping[str, Any] = (),
     dataset: str | None = None,
     notebook: str | Path | None = None,
     out: str | Path = "submission",
@@ -53,16 +53,18 @@ def submit(
     The folder then holds `weights.pt` (a `state_dict`), `model.pt2` (the model as `torch.export`
     gives it: it can be evaluated without your code), `submission.json`, and your notebook where it
     can be found. Put the executed, saved notebook in it yourself where it can't. What was in these
-    files before is replaced; a notebook under another name only where `submit` put it there.
+    files before is replaced, all of it or, after an error, nothing; a notebook under another name
+    only where `submit` put it there.
 
     Args:
         result: of your run, or your own trained `torch.nn.Module`.
         assignment: "a" or "b".
         test_accuracy: in percent, that you report; a result brings it along.
-        history: one record an epoch with its `seconds`; a result brings it along.
+        history: one record an epoch with its `seconds`: what `fit` returned, mappings, a mapping
+            of lists, or plain losses; a result brings it along.
         recipe: how the model was trained; a result brings it along.
         iterations: assignment A's networks: results, or mappings with `title`, `parameters` and
-            `test_accuracy`.
+            `test_accuracy`, in a list or by name.
         dataset: that the accuracy is of; the assignment's own by default.
         notebook: the notebook's file; by default it is asked of Jupyter, VS Code or Colab.
         out: the folder to write.
@@ -71,72 +73,54 @@ def submit(
         The folder.
 
     Raises:
-        TypeError: neither a result with its model nor a module.
+        TypeError: neither a result with its model nor a module; a history, iterations or a recipe
+            of another kind.
         ValueError: an unknown assignment, a module without its test accuracy, or one that is not
-            in percent.
+            in percent; a `state_dict` that could not be loaded again.
         FileNotFoundError: the notebook that was named is not there.
+        OSError: the folder can't be written, or the disk is full.
     """
     if assignment not in DATASET_OF:
         raise unknown_name("assignment", assignment, DATASET_OF)
-    model = result.model if isinstance(result, Result) else result
-    if not isinstance(model, nn.Module):
-        raise TypeError(
-            f"This is a {type(result).__name__} without a model; expected the result of "
-            "cifar_lab.run, one loaded with load_result(..., with_model=True), or your own "
-            "torch.nn.Module."
-        )
+    model = _model_of(result)
     if not isinstance(result, Result) and test_accuracy is None:
         raise ValueError("Give test_accuracy=..., in percent: the one that you report.")
-    if test_accuracy is not None:
-        test_accuracy = float(test_accuracy)
-        if not 1 < test_accuracy <= 100:
-            raise ValueError(
-                f"test_accuracy is {test_accuracy:g}; expected percent, such as 52.87. A share "
-                "from 0 to 1 becomes that with 100 * share."
-            )
     content: dict[str, Any] = {
         "format": FORMAT,
         "assignment": assignment,
         "dataset": dataset or DATASET_OF[assignment],
         "model_name": None,
-        "model_class": type(model).__name__,
+        "model_class": type(unwrap(model)).__name__,
         "parameters": count_parameters(model),
-        "test_accuracy": test_accuracy,
-        "history": [_plain(record) for record in history or ()],
-        "recipe": None if recipe is None else recipe.to_dict(),
-        "iterations": [_iteration(one) for one in iterations],
+        "test_accuracy": _percent(test_accuracy),
+        "history": history_records(history),
+        "recipe": _recipe_of(recipe),
+        "iterations": iteration_records(iterations),
         "environment": describe_environment(next(model.parameters(), torch.empty(0)).device),
     }
     if isinstance(result, Result):
-        content |= {
-            name: getattr(result, name)
-            for name in ("experiment", "dataset", "model_name", "num_classes", "seed")
-        }
-        content["environment"] = result.environment
-        content["test_uses"] = result.test_uses
-        if test_accuracy is None:
-            content["test_accuracy"] = result.test_accuracy
-        if history is None:
-            content["history"] = [asdict(record) for record in result.history]
-        if recipe is None:
-            content["recipe"] = result.recipe.to_dict()
-    if notebook is not None and not Path(notebook).is_file():
-        raise FileNotFoundError(
-            f"There is no notebook {notebook}. Correct the path, or leave it out."
-        )
-    folder = Path(out)
-    folder.mkdir(parents=True, exist_ok=True)
-    trained = copy.deepcopy(model).cpu().eval()
-    save_weights(trained, folder / WEIGHTS_FILE)
-    (folder / PROGRAM).unlink(missing_ok=True)
-    try:
-        program = export_model(trained)
-        write_atomically(folder / PROGRAM, lambda file: file.write(program))
-    except Exception as error:  # torch.export raises almost anything; grading runs the notebook
-        first = (str(error).strip().splitlines() or [""])[0]
-        print(f"{PROGRAM} could not be written ({type(error).__name__}: {first[:200]}).")
-    content["notebook"] = _add_notebook(notebook, folder)
-    write_text(folder / MANIFEST, json.dumps(content, indent=1))
+        _add_result(content, result, history_is_given=history is not None)
+    folder = user_path(out)
+    found = find_notebook(notebook, folder, MANIFEST)
+    content["notebook"] = found.name
+    # Everything is made before anything is written: an error leaves the submission before.
+    files: dict[str, bytes | None] = {
+        WEIGHTS_FILE: to_bytes(weights_of(model)),
+        PROGRAM: _program_of(model),
+    }
+    content["files"] = {
+        name: hashlib.sha256(file).hexdigest() for name, file in files.items() if file is not None
+    }
+    files[MANIFEST] = _readable_json(content)
+    if found.name is not None and found.content is not None:
+        files[found.name] = found.content
+    if found.replaced is not None:
+        files[found.replaced] = None
+    write_together({folder / name: file for name, file in files.items()})
+    print("\n".join(found.lines))
+    others = sorted(each.name for each in folder.glob("*.ipynb"))
+    if len(others) > 1:
+        print(f"It holds {' and '.join(others)}; leave only the one that is to be graded in it.")
     return folder
 
 
@@ -162,104 +146,70 @@ def check_submission(
     """
     from cifar_lab.grading.self_check import check  # it needs more than running a notebook does
 
-    check(Path(folder), assignment, None if data_folder is None else Path(data_folder))
+    check(user_path(folder), assignment, None if data_folder is None else user_path(data_folder))
 
 
-def export_model(model: nn.Module) -> bytes:
-    """The model in eval mode, on the CPU, as a `torch.export` program for any number of images.
-
-    Raises:
-        Exception: whatever torch.export raises for a model that it can't trace.
-    """
-    images = torch.zeros(2, 3, 32, 32)
-    batch = torch.export.Dim("batch", min=1)
-    file = io.BytesIO()
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        program = torch.export.export(model, (images,), dynamic_shapes=({0: batch},))
-        torch.export.save(program, file)
-    return file.getvalue()
+def _model_of(result: Any) -> nn.Module:
+    model = result.model if isinstance(result, Result) else result
+    if not isinstance(model, nn.Module):
+        raise TypeError(
+            f"This is a {type(result).__name__} without a model; expected the result of "
+            "cifar_lab.run, one loaded with load_result(..., with_model=True), or your own "
+            "torch.nn.Module."
+        )
+    return model
 
 
-def _plain(record: EpochRecord | Mapping[str, Any]) -> dict[str, Any]:
-    if is_dataclass(record):
-        return asdict(record)
-    return dict(record)
+def _percent(test_accuracy: Any) -> float | None:
+    if test_accuracy is None:
+        return None
+    if isinstance(test_accuracy, str):  # as it was formatted for printing
+        test_accuracy = float(test_accuracy)
+    percent = as_number("test_accuracy", test_accuracy)
+    if not 1 < percent <= 100:
+        raise ValueError(
+            f"test_accuracy is {percent:g}; expected percent, such as 52.87. A share "
+            "from 0 to 1 becomes that with 100 * share."
+        )
+    return float(percent)
 
 
-def _iteration(one: Result | Mapping[str, Any]) -> dict[str, Any]:
-    if isinstance(one, Result):
-        return {name: getattr(one, name) for name in ("title", "parameters", "test_accuracy")}
-    return dict(one)
+def _recipe_of(recipe: Any) -> dict[str, Any] | None:
+    if recipe is None or isinstance(recipe, Recipe):
+        return None if recipe is None else recipe.to_dict()
+    if isinstance(recipe, Mapping):
+        return plain(recipe)
+    raise TypeError(f"recipe is a {type(recipe).__name__}; expected a cifar_lab.Recipe.")
 
 
-def _add_notebook(named: str | Path | None, folder: Path) -> str | None:
-    """Copy the notebook to the folder, where it can be found; else say what to do.
-
-    Returns:
-        The copy's name; None where there is none, or where the notebook itself lies in the folder.
-    """
-    path = Path(named) if named is not None else _this_notebook()
-    colab = None if path is not None else _ask_colab()
-    before, copied = _copied_before(folder), None
-    if path is not None:
-        target = folder / path.name
-        if target.resolve() != path.resolve():
-            shutil.copyfile(path, target)
-            copied = path.name
-        print(f"{folder} is written. Its notebook is {path.name} as it was last saved.")
-    elif colab is not None:
-        copied = "notebook.ipynb"
-        write_text(folder / copied, json.dumps(colab))
-        print(f"{folder} is written, with this notebook as Colab holds it now.")
-    else:
-        print(f"{folder} is written. Save this notebook and put it in that folder too.")
-        if before is not None:
-            print(f"Take {before} out of it: that is this notebook as it was at an earlier time.")
-            return before
-    if before is not None and copied not in (None, before):
-        (folder / before).unlink(missing_ok=True)
-    others = sorted(each.name for each in folder.glob("*.ipynb"))
-    if len(others) > 1:
-        print(f"It holds {' and '.join(others)}; leave only the one that is to be graded in it.")
-    return copied
+def _add_result(content: dict[str, Any], result: Result, *, history_is_given: bool) -> None:
+    """What a result brings along; what was given beside it stays."""
+    for name in ("experiment", "dataset", "model_name", "num_classes", "seed", "environment"):
+        content[name] = getattr(result, name)
+    content["test_uses"] = result.test_uses
+    if content["test_accuracy"] is None:
+        content["test_accuracy"] = result.test_accuracy
+    if not history_is_given:
+        content["history"] = history_records(result.history)
+    if content["recipe"] is None:
+        content["recipe"] = result.recipe.to_dict()
 
 
-def _copied_before(folder: Path) -> str | None:
-    """The name of the notebook that the submission before this one copied into the folder."""
+def _program_of(model: nn.Module) -> bytes | None:
+    """The exported model; where it can't be exported, a line says so."""
     try:
-        name = json.loads((folder / MANIFEST).read_text())["notebook"]
-        return Path(name).name
-    except (OSError, ValueError, TypeError, KeyError):
+        return export_model(model)
+    except Exception as error:  # torch.export raises almost anything; grading runs the notebook
+        first = (str(error).strip().splitlines() or [""])[0]
+        print(f"{PROGRAM} could not be written ({type(error).__name__}: {first[:200]}).")
         return None
 
 
-def _this_notebook() -> Path | None:
-    """The running notebook's file, where something tells."""
-    shell_names: dict[str, Any] = {}
+def _readable_json(content: Mapping[str, Any]) -> bytes:
+    """The manifest, read back as the grader reads it."""
     try:
-        from IPython import get_ipython
-
-        shell = get_ipython()
-        shell_names = {} if shell is None else shell.user_ns
-    except ImportError:
-        pass
-    for name in (
-        os.environ.get("CIFAR_LAB_NOTEBOOK"),
-        shell_names.get("__vsc_ipynb_file__"),
-        os.environ.get("JPY_SESSION_NAME"),
-    ):
-        if isinstance(name, str) and name.endswith(".ipynb") and Path(name).is_file():
-            return Path(name)
-    return None
-
-
-def _ask_colab() -> dict[str, Any] | None:
-    """Colab's own copy of the running notebook."""
-    try:
-        from google.colab import _message
-
-        answer = _message.blocking_request("get_ipynb", timeout_sec=30)
-        return answer["ipynb"]
-    except Exception:  # not Colab, or another version of it: the student is told to add the file
-        return None
+        text = to_json(content)
+        json.loads(text)
+    except (TypeError, ValueError) as error:
+        raise TypeError(f"{MANIFEST} can't be written: {error}. Expected plain data.") from error
+    return text.encode("utf-8", errors="replace")

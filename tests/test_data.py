@@ -11,7 +11,7 @@ import pytest
 import torch
 from PIL import Image
 from torch import Tensor
-from torch.utils.data import DataLoader
+from torch.utils.data import BatchSampler, DataLoader, Subset
 from torchvision import datasets
 from torchvision.transforms import ToTensor
 
@@ -170,12 +170,23 @@ def test_an_epoch_brings_every_image_once_with_its_label(numbered: ImageSet) -> 
     assert torch.equal(labels, numbered.labels[found])
 
 
-@pytest.mark.parametrize("batch_size", [1, 7, 102, 103, 104, 1000])
+@pytest.mark.parametrize("batch_size", [1, 7, 52, 103, 104, 1000])
 def test_the_last_batch_is_kept_and_len_is_exact(numbered: ImageSet, batch_size: int) -> None:
     batches = Batches(numbered, batch_size, device="cpu")
     sizes = [len(images) for images, _ in batches]
     full, rest = divmod(103, batch_size)
     assert sizes == [batch_size] * full + [rest] * (rest > 0)
+    assert len(batches) == len(sizes)
+
+
+@pytest.mark.parametrize(
+    ("batch_size", "sizes"), [(102, [103]), (51, [51, 52]), (2, [2] * 50 + [3])]
+)
+def test_one_image_left_over_joins_the_batch_before_it(
+    numbered: ImageSet, batch_size: int, sizes: list[int]
+) -> None:
+    batches = Batches(numbered, batch_size, device="cpu")
+    assert [len(images) for images, _ in batches] == sizes
     assert len(batches) == len(sizes)
 
 
@@ -412,3 +423,125 @@ def test_the_data_path_costs_at_most_0_6_seconds_an_epoch(real_root: Path) -> No
             pass
         seconds.append(time.perf_counter() - start)
     assert median(seconds) <= 0.6, f"{[round(value, 2) for value in seconds]} s an epoch"
+
+
+# ---- places, written in many ways
+
+PLACES: dict[str, Any] = {
+    "tensor": torch.tensor([5, 2, -1]),
+    "small integers": torch.tensor([5, 2, -1], dtype=torch.int8),
+    "list": [5, 2, -1],
+    "tuple": (5, 2, 102),
+    "list of tensors": [torch.tensor(5), torch.tensor(2), torch.tensor(102)],
+    "array": np.array([5, 2, -1]),
+    "array backwards": np.array([-1, 2, 5])[::-1],
+    "unsigned array": np.array([5, 2, 102], dtype=np.uint8),
+}
+IN_ORDER: dict[str, Any] = {
+    "range": range(2, 103, 50),
+    "slice": slice(2, None, 50),
+    "mask": torch.arange(103) % 50 == 2,
+    "list of flags": [place % 50 == 2 for place in range(103)],
+    "array of flags": np.arange(103) % 50 == 2,
+}
+
+
+@pytest.mark.parametrize("form", [*PLACES, *IN_ORDER])
+def test_places_are_taken_in_whatever_form(numbered: ImageSet, form: str) -> None:
+    indices = {**PLACES, **IN_ORDER}[form]
+    expected = [5, 2, 102] if form in PLACES else [2, 52, 102]
+    assert numbers(numbered.subset(indices)) == expected
+    images, labels = numbered[indices]
+    assert (images[:, 0, 0, 0] * 255).round().tolist() == expected
+    assert images.dtype == torch.float32 and images.is_contiguous()
+    assert torch.equal(labels, numbered.labels[expected])
+
+
+@pytest.mark.parametrize("indices", [[], (), range(0), np.array([]), torch.tensor([]), slice(0, 0)])
+def test_no_places_are_an_empty_set(numbered: ImageSet, indices: Any) -> None:
+    assert len(numbered.subset(indices)) == 0
+
+
+@pytest.mark.parametrize("index", [3, np.int64(3), torch.tensor(3), np.array(3)])
+def test_one_place_is_an_item(numbered: ImageSet, index: Any) -> None:
+    image, label = numbered[index]
+    assert image.shape == (3, 2, 2) and image.is_contiguous()
+    assert round(float(image[0, 0, 0]) * 255) == 3 and type(label) is int
+
+
+@pytest.mark.parametrize(
+    "indices",
+    [[1.5], torch.zeros(3), torch.tensor([0, 1], dtype=torch.uint8), [[1, 2]], "01", {1, 2}, None],
+)
+def test_what_is_no_place_is_answered_with_what_was_expected(
+    numbered: ImageSet, indices: Any
+) -> None:
+    for take in (numbered.subset, numbered.__getitem__):
+        with pytest.raises(TypeError, match="The indices are .*expected"):
+            take(indices)
+
+
+@pytest.mark.parametrize("indices", [[103], [-104], [True, False], 103])
+def test_a_place_that_is_not_there_is_an_index_error(numbered: ImageSet, indices: Any) -> None:
+    with pytest.raises(IndexError):
+        numbered[indices]
+
+
+def test_torch_s_own_tools_take_an_image_set(numbered: ImageSet) -> None:
+    assert [label for _, label in Subset(numbered, [0, 40])] == [0, 1]
+    assert len(list(numbered)) == 103
+    batches = DataLoader(numbered, sampler=BatchSampler(range(4), 2, False), batch_size=None)
+    assert [images.shape for images, _ in batches] == [(2, 3, 2, 2)] * 2
+
+
+# ---- what is shown, and what messages say
+
+
+def test_sets_show_themselves_in_a_line(numbered: ImageSet) -> None:
+    assert repr(numbered) == "ImageSet(train: 103 images 3 x 2 x 2, 4 classes, custom)"
+    data = Data("own", numbered, replace(numbered, role=Role.TEST))
+    assert repr(data) == "Data(own: 103 training and 103 test images 3 x 2 x 2, 4 classes)"
+
+
+@pytest.mark.parametrize(
+    ("images", "message"),
+    [
+        (torch.zeros(2, 1, 8, 8, dtype=torch.uint8), r"Grey images get three .*expand\(-1, 3"),
+        (torch.zeros(2, 8, 8, dtype=torch.uint8), r"Grey images get three .*\[:, None\]"),
+        (GOOD.permute(0, 2, 3, 1), r"channels last turn with images.permute\(0, 3, 1, 2\)"),
+        (GOOD[0], "A single image is a set of one"),
+        (torch.zeros(2, 4, 8, 8, dtype=torch.uint8), "alpha channel keep the first three"),
+        (torch.zeros(2, 3072, dtype=torch.uint8), r"reshape\(-1, 3, 32, 32\)"),
+        (torch.rand(2, 3, 8, 8), r"scaled to \[0, 1\] go back"),
+        (torch.rand(2, 3, 8, 8) * 250, "Pixels from 0 to 255 become that"),
+        (torch.full((2, 3, 8, 8), 255), "Pixels from 0 to 255 become that"),
+        (torch.randn(2, 3, 8, 8), "as they were before they were normalised"),
+        (torch.full((2, 3, 8, 8), 65535), "scale them to 0 to 255 first"),
+    ],
+)
+def test_a_message_is_about_the_images_that_were_given(images: Tensor, message: str) -> None:
+    with pytest.raises((TypeError, ValueError), match=message):
+        ImageSet(images, LABELS[:2], Role.TRAIN, ("no", "yes"))
+
+
+@pytest.mark.parametrize("wrap", [lambda each: Subset(each, [0, 1]), DataLoader, list])
+def test_what_is_no_image_set_is_not_split(numbered: ImageSet, wrap: Any) -> None:
+    with pytest.raises(TypeError, match="This is a .*; expected an ImageSet, such as data.train"):
+        split(wrap(numbered), seed=0)
+
+
+def test_a_split_takes_numbers_of_numpy(numbered: ImageSet) -> None:
+    _, expected = split(numbered, 0.1, seed=42)
+    _, found = split(numbered, np.float32(0.1), seed=np.int64(42))
+    assert numbers(found) == numbers(expected)
+
+
+def test_the_data_folder_may_be_in_the_home_folder(
+    no_files: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path))
+    monkeypatch.setenv("CIFAR_LAB_DATA", "~/from-environment")
+    for given, expected in (("~/mine", "mine"), (None, "from-environment")):
+        with pytest.raises(DatasetUnavailableError, match=f"not in {tmp_path / expected};"):
+            load("cifar10", given)

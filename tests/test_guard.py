@@ -11,6 +11,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset, Subset, TensorDataset
+from torchvision.transforms import Normalize
 
 from cifar_lab import guard
 from cifar_lab.data import ImageSet, Role, load, to_unit_interval
@@ -160,3 +161,49 @@ def test_the_shipped_fingerprints_are_of_the_official_test_images(
     shipped = official_test_fingerprints()
     assert torch.isin(fingerprints(data.test.images), shipped).sum() >= 9_980
     assert not torch.isin(fingerprints(data.train.images), shipped).any()
+
+
+def scaled(images: Tensor, mean: tuple[float, ...], deviation: tuple[float, ...]) -> Tensor:
+    """As `Normalize(mean, deviation)` gives what ToTensor did."""
+    return Normalize(mean, deviation)(images.contiguous().float() / 255)
+
+
+SCALED: dict[str, Callable[[Tensor], Tensor]] = {
+    "in [0, 1]": lambda images: images.float() / 255,
+    "from 0 to 255": lambda images: images.float(),
+    "from -1 to 1": lambda images: images.float() / 127.5 - 1,
+    "CIFAR-10's": lambda images: scaled(images, (0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616)),
+    "CIFAR-10's, fewer digits": lambda images: scaled(
+        images, (0.491, 0.482, 0.447), (0.247, 0.243, 0.262)
+    ),
+    "CIFAR-10's, as often copied": lambda images: scaled(
+        images, (0.4914, 0.4822, 0.4465), (0.2023, 0.1994, 0.2010)
+    ),
+    "CIFAR-100's": lambda images: scaled(
+        images, (0.5071, 0.4865, 0.4409), (0.2673, 0.2564, 0.2762)
+    ),
+    "ImageNet's": lambda images: scaled(images, (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
+    "half precision": lambda images: (images.float() / 255).half(),
+    "channels last": lambda images: images.permute(0, 2, 3, 1).float() / 255,
+}
+
+
+@pytest.mark.usefixtures("known")
+@pytest.mark.parametrize("layout", [torch.channels_last, torch.contiguous_format])
+@pytest.mark.parametrize("scale", SCALED)
+def test_test_images_are_recognised_on_every_usual_scale(
+    train: ImageSet, test: ImageSet, scale: str, layout: torch.memory_format
+) -> None:
+    images = with_one_of(train, test).contiguous(memory_format=layout)
+    with pytest.raises(LeakedTestImagesError, match="1 of 41 images"):
+        guard.refuse_official_test_images(SCALED[scale](images), "training")
+    guard.refuse_official_test_images(SCALED[scale](train.images), "training")
+
+
+@pytest.mark.usefixtures("known")
+def test_a_scale_is_told_image_by_image(train: ImageSet, test: ImageSet) -> None:
+    black = torch.zeros(2, 3, 32, 32)
+    mixed = torch.cat([black, train.images[:3].float(), test.images[:2] / 255 * 2 - 1])
+    with pytest.raises(LeakedTestImagesError, match="2 of 7 images"):
+        guard.refuse_official_test_images(mixed, "training")
+    guard.refuse_official_test_images(torch.randn(5, 3, 32, 32), "training")

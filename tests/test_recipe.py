@@ -4,9 +4,12 @@ import json
 from dataclasses import FrozenInstanceError, replace
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
+from torchvision import transforms
+from torchvision.transforms import v2
 
 from cifar_lab.augment import CutMix, RandomCrop, RandomErasing
 from cifar_lab.optimizer import build_optimizer, clear_tiny_averages
@@ -376,3 +379,46 @@ def test_units_that_have_died_leave_no_number_without_digits() -> None:
     average = optimizer.state[dead.weight]["exp_avg"]
     assert torch.equal(average, torch.zeros_like(average))
     assert not torch.equal(before, dead.weight), "momentum still moved them a while"
+
+
+def test_numbers_of_numpy_and_tensors_make_the_same_recipe() -> None:
+    typed = replace(
+        RICH,
+        epochs=np.int64(5),
+        batch_size=(2 ** np.arange(1, 4))[2],
+        optimizer=np.array(["adamw"])[0],
+        learning_rate=np.float64(1e-3),
+        warmup_epochs=torch.tensor(2),
+        gradient_clip=np.float32(1.0),
+        ema_decay=torch.tensor(0.99),
+        patience=np.uint8(3),
+        reestimate_norms=np.True_,
+        augment=[RandomCrop(np.int64(2)), RandomErasing(value=np.array([0.1, 0.2, 0.3]))],
+        mix=CutMix(num_classes=np.int64(10), alpha=np.float32(0.5)),
+    )
+    assert typed == RICH
+    assert json.dumps(typed.to_dict()) == json.dumps(RICH.to_dict())
+    assert typed.with_epochs(np.int64(10)) == RICH.with_epochs(10)
+    assert replace(SGD, learning_rate=np.float32(0.1)) == SGD
+
+
+@pytest.mark.parametrize("field", ["nesterov", "keep_best", "channels_last", "reestimate_norms"])
+def test_a_flag_that_is_none_is_named(field: str) -> None:
+    with pytest.raises(ValueError, match=f"{field} is 'no'; expected True or False"):
+        replace(SGD, momentum=0.9, **{field: "no"})
+
+
+@pytest.mark.parametrize(
+    "augment",
+    [
+        (transforms.RandomHorizontalFlip(),),
+        (transforms.Compose([transforms.ToTensor()]),),
+        (v2.RandomHorizontalFlip(),),
+    ],
+)
+def test_a_transform_of_torchvision_is_sent_to_the_loader(augment: Any) -> None:
+    message = "of torchvision.*expected a transform of cifar_lab.augment.*DataLoader to fit"
+    with pytest.raises(TypeError, match=message):
+        replace(SGD, augment=augment)
+    with pytest.raises(ValueError, match=r"mix is .*expected CutMix\(...\).* of cifar_lab"):
+        replace(SGD, mix=v2.CutMix(num_classes=10))

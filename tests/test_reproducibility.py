@@ -95,3 +95,11 @@ def test_a_device_that_can_not_be_used_is_refused(device: str) -> None:
 
 def test_a_usable_device_is_taken_by_name_or_as_it_is() -> None:
     assert as_device("cpu") == as_device(torch.device("cpu")) == torch.device("cpu")
+
+
+@pytest.mark.parametrize("seed", [np.int64(7), np.arange(8)[7], np.array(7), torch.tensor(7)])
+def test_a_seed_of_numpy_or_a_tensor_is_the_number(seed: Any) -> None:
+    assert check_seed(seed) == 7 and type(check_seed(seed)) is int
+    assert draws(seed) == draws(7)
+    with pytest.raises(ValueError, match="expected an integer from 0 to"):
+        check_seed(-seed)

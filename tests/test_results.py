@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -19,6 +20,7 @@ from cifar_lab.results import (
     load_result,
     new_folder,
     peak_memory_mib,
+    run_folders,
 )
 from cifar_lab.runs import run
 
@@ -147,3 +149,28 @@ def test_peak_memory_is_the_kernel_s_figure() -> None:
     found = peak_memory_mib(torch.device("cpu"))
     (line,) = (line for line in PROCESS_STATUS.read_text().splitlines() if "VmHWM" in line)
     assert found == pytest.approx(int(line.split()[1]) / 1024, rel=0.02)
+
+
+def test_numbers_that_json_has_not_are_saved_as_plain_ones(
+    make_result: Callable[..., Result], tmp_path: Path
+) -> None:
+    result = make_result(np.float32(61.5), seed=np.int64(3), seconds=torch.tensor(2.5))
+    result.save(tmp_path / "result.json")
+    loaded = load_result(tmp_path)
+    assert (loaded.test_accuracy, loaded.seed, loaded.seconds) == (61.5, 3, 2.5)
+    content = (tmp_path / "result.json").read_bytes()
+    (tmp_path / "result.json").write_bytes(b"\xef\xbb\xbf" + content.replace(b"\n", b"\r\n"))
+    assert fields_of(load_result(tmp_path)) == fields_of(loaded)
+
+
+def test_results_are_found_in_the_home_folder(
+    make_result: Callable[..., Result], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path))
+    folder = new_folder(Path("~/runs/cifar10-mlp/seed-0"))
+    assert folder == tmp_path / "runs" / "cifar10-mlp" / "seed-0"
+    make_result().save("~/runs/cifar10-mlp/seed-0/result.json")
+    assert load_result("~/runs/cifar10-mlp/seed-0").folder == folder
+    assert list(find_results("~/runs", {"cifar10-mlp": WANTED})) == ["cifar10-mlp"]
+    assert run_folders(Path("~/runs/cifar10-mlp/seed-0")) == [folder]

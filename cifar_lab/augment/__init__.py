@@ -39,6 +39,12 @@ __all__ = [
 ]
 
 
+OTHER_TRANSFORMS = (
+    "torchvision's transforms and your own go into a Dataset of your own: give its DataLoader to "
+    "fit in the place of the images."
+)
+
+
 @dataclass(frozen=True)
 class Compose:
     """Apply transforms one after another; none of them gives the images back.
@@ -56,6 +62,11 @@ class Compose:
                 raise TypeError(
                     f"{transform!r} can't be composed; expected transform(images, generator). "
                     "CutMix and MixUp take labels too: apply them after the others."
+                )
+            if type(transform).__module__.startswith("torchvision."):
+                raise TypeError(
+                    f"{transform!r} is of torchvision and takes images alone; expected a "
+                    f"transform of cifar_lab.augment. {OTHER_TRANSFORMS}"
                 )
 
     def __call__(self, images: Tensor, generator: torch.Generator) -> Tensor:
@@ -80,7 +91,10 @@ def describe(transform: object) -> dict[str, Any]:
     """
     name = type(transform).__name__
     if TRANSFORMS.get(name) is not type(transform):
-        raise TypeError(f"{transform!r} can't be described; expected one of {list(TRANSFORMS)}.")
+        raise TypeError(
+            f"{transform!r} can't be described; expected one of {list(TRANSFORMS)} of "
+            f"cifar_lab.augment. {OTHER_TRANSFORMS}"
+        )
     if isinstance(transform, Compose):
         return {"name": name, "transforms": [describe(part) for part in transform.transforms]}
     settings: dict[str, Any] = dataclasses.asdict(transform)  # type: ignore[call-overload]

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from cifar_lab.augment.common import check_images, check_number, uniform
+from cifar_lab.augment.common import check_images, check_number, take_plain_numbers, uniform
 
 
 def to_gray(images: Tensor) -> Tensor:
@@ -116,6 +116,7 @@ class ColorJitter:
     hue: float = 0.02
 
     def __post_init__(self) -> None:
+        take_plain_numbers(self)
         for name in ("brightness", "contrast", "saturation"):
             check_number(name, getattr(self, name), 0)
         check_number("hue", self.hue, 0, 0.5)

@@ -2,8 +2,36 @@
 
 from __future__ import annotations
 
+import dataclasses
+from typing import Any
+
+import numpy as np
 import torch
 from torch import Tensor
+
+from cifar_lab.plain import as_number, plain
+
+
+def take_plain_numbers(transform: Any) -> None:
+    """Set a frozen transform's fields to Python's numbers, and tuples of them."""
+    for field in dataclasses.fields(transform):
+        value = getattr(transform, field.name)
+        if isinstance(value, tuple | list | np.ndarray) or (
+            isinstance(value, Tensor) and value.ndim == 1
+        ):
+            object.__setattr__(transform, field.name, tuple(_plain_number(each) for each in value))
+        else:
+            object.__setattr__(transform, field.name, _plain_number(value))
+
+
+def _plain_number(value: Any) -> Any:
+    """A number of numpy or PyTorch as Python's own; anything else as it is, for the checks."""
+    if not isinstance(value, np.generic | np.ndarray | Tensor):
+        return value
+    try:
+        return as_number("", value)
+    except ValueError:
+        return plain(value)
 
 
 def check_images(images: Tensor) -> None:

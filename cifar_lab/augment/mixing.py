@@ -12,7 +12,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from cifar_lab.augment.common import check_images
+from cifar_lab.augment.common import check_images, take_plain_numbers
 
 
 @dataclass(frozen=True)
@@ -21,6 +21,7 @@ class _Mix:
     alpha: float = 1.0
 
     def __post_init__(self) -> None:
+        take_plain_numbers(self)
         if self.num_classes is not None and self.num_classes < 2:
             raise ValueError(f"num_classes is {self.num_classes}; expected at least 2.")
         if not 0 < self.alpha < float("inf"):

@@ -12,7 +12,13 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from cifar_lab.augment.common import check_images, check_number, check_range, uniform
+from cifar_lab.augment.common import (
+    check_images,
+    check_number,
+    check_range,
+    take_plain_numbers,
+    uniform,
+)
 from cifar_lab.errors import unknown_name
 
 PADDING_MODES = ("constant", "reflect")
@@ -82,6 +88,7 @@ class RandomCrop:
     padding_mode: str = "constant"
 
     def __post_init__(self) -> None:
+        take_plain_numbers(self)
         check_number("padding", self.padding, 0)
         if not isinstance(self.padding, int):
             raise TypeError(f"padding is {self.padding!r}; expected whole pixels.")
@@ -112,6 +119,7 @@ class RandomHorizontalFlip:
     p: float = 0.5
 
     def __post_init__(self) -> None:
+        take_plain_numbers(self)
         check_number("p", self.p, 0, 1)
 
     def __call__(self, images: Tensor, generator: torch.Generator) -> Tensor:
@@ -146,6 +154,7 @@ class RandomErasing:
     value: float | tuple[float, ...] = 0.0
 
     def __post_init__(self) -> None:
+        take_plain_numbers(self)
         check_number("p", self.p, 0, 1)
         check_range("scale", self.scale, 0, 1)
         check_range("ratio", self.ratio, 1e-3, 1e3)

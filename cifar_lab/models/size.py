@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
-from torch.nn.parameter import UninitializedTensorMixin
+from torch.nn.parameter import is_lazy
 from torch.utils.flop_counter import FlopCounterMode, conv_flop_count
 
 from cifar_lab.models.wrapping import unwrap
@@ -85,7 +85,7 @@ def untouched(model: nn.Module) -> Iterator[None]:
 
 def materialize(model: nn.Module, image_shape: tuple[int, ...] = IMAGE_SHAPE) -> None:
     """Let lazy layers, such as `nn.LazyLinear`, take their sizes from an image."""
-    if not any(isinstance(tensor, UninitializedTensorMixin) for tensor in _tensors(model)):
+    if not any(map(is_lazy, _tensors(model))):
         return
     device = next(_tensors(model)).device
     with evaluation_mode(model), torch.no_grad():
