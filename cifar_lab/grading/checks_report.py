@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from functools import lru_cache
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 import numpy as np
 
@@ -29,12 +29,12 @@ GIVEN = tuple(  # whose words are not the student's
         "notebook_frontier_100.md",
     )
 )
-TOPICS = {
-    "model architecture": r"architectur",
-    "hyperparameters": r"hyper[\s-]?param",
-    "regularisation": r"regulari[sz]",
+TOPICS = {  # each with the words that name it in a heading
+    "model architecture": r"architectur|\bnetworks?\b|\bmodel design\b",
+    "hyperparameters": r"hyper[\s-]?param|\blearning[\s-]rate|\blr\b|schedul|\bbatch[\s-]?size",
+    "regularisation": r"regulari[sz]|dropout|augment|weight[\s-]decay|over-?fit",
     "optimizer": r"optimi[sz]",
-    "validation scheme": r"validation",
+    "validation scheme": r"validat|hold[\s-]?out|\bsplit|early[\s-]stop|model[\s-]selection",
 }
 SUBMITS = re.compile(r"^(?!\s*(?:#|def )).*\bsubmit\(", re.MULTILINE)
 MOST_SIZES, MOST_REPORTS = 50, 500  # of networks and of reports on them that are looked at
@@ -91,9 +91,9 @@ def time_within_limit(evidence: Evidence) -> str:
     seconds: float | None = None
     source = "the recorded history"
     if isinstance(history, list) and history:
-        given = [epoch.get("seconds") for epoch in history if isinstance(epoch, dict)]
-        if all(isinstance(one, int | float) and 0 <= one < 1e9 for one in given):
-            seconds = math.fsum(float(one) for one in given if one is not None)
+        given: list[Any] = [epoch.get("seconds") for epoch in history if isinstance(epoch, dict)]
+        if given and all(map(reading.is_duration, given)):
+            seconds = math.fsum(given)
     if seconds is None:
         seconds, source = reading.recorded_seconds(evidence.cells()), "the notebook's record"
     if seconds is None:
@@ -122,7 +122,7 @@ def iterations_reported(evidence: Evidence) -> str:
     agreeing: dict[int, set[tuple[float, ...]]] = {}  # of one size, trained in different ways
     wrong: list[str] = []
     for text, parameters, accuracies in islice(_reports(evidence, trained), MOST_REPORTS):
-        right = [one for one in accuracies if (np.abs(shown - one) <= _tolerance(one)).any()]
+        right = [one for one in accuracies if _is_among(shown, one)]
         if right:
             others = (round(one, 1) for one in reading.decimals(text))
             agreeing.setdefault(parameters, set()).add((round(right[0], 1), *others))
@@ -149,14 +149,26 @@ def _reports(evidence: Evidence, trained: set[int]) -> Iterator[tuple[str, int, 
     for one in listed if isinstance(listed, list) else []:
         if isinstance(one, dict) and str(one.get("title") or "").strip():
             accuracy, parameters = one.get("test_accuracy"), one.get("parameters")
-            if not isinstance(parameters, int) or not isinstance(accuracy, int | float):
+            if not _is_number(parameters) or not _is_number(accuracy):
                 continue
             if parameters in trained and 0 <= accuracy <= 100:
-                yield str(one["title"]), parameters, [float(accuracy)]
+                yield str(one["title"]), int(parameters), [float(accuracy)]
     for passage in reading.passages(evidence.cells()):
         if re.search(r"[^\W\d_]{3,}", passage):
             for parameters in reading.counts(passage, trained):
                 yield passage, parameters, reading.percentages(passage)
+
+
+def _is_number(value: Any) -> TypeGuard[int | float]:
+    """Whether something in a JSON file is a number; `true` is none."""
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _is_among(shown: np.ndarray, percentage: float) -> bool:
+    """Whether one of these numbers, in ascending order, is this one as far as it is rounded."""
+    tolerance = _tolerance(percentage)
+    place = np.searchsorted(shown, percentage - tolerance)
+    return bool(place < len(shown) and shown[place] <= percentage + tolerance)
 
 
 def _tolerance(percentage: float) -> float:
@@ -169,31 +181,38 @@ def _listed(numbers: Any) -> str:
 
 
 def choices_discussed(evidence: Evidence) -> str:
-    """Five sections, and the words in them that are the student's."""
-    template = given_words(evidence.settings.template)
+    """Five topics, and the words on them that are the student's."""
     needed = evidence.settings.min_words
-    best = dict.fromkeys(TOPICS, -1)
-    for title, text in reading.sections(evidence.cells()):
-        own = reading.own_words(text, template)
-        if len(set(own)) < MOST_REPEATED * len(own):
-            own = own[: len(set(own))]
-        for topic, pattern in TOPICS.items():
-            if re.search(pattern, title, re.IGNORECASE):
-                best[topic] = max(best[topic], len(own))
-    short = {topic: count for topic, count in best.items() if count < needed}
-    if short:
+    template = given_words(evidence.settings.template)
+    texts = reading.text_under(evidence.cells(), TOPICS)
+    found = {
+        topic: None if text is None else _own_count(text, template) for topic, text in texts.items()
+    }
+    earned = [
+        0.0 if count is None else min(1.0, count / max(needed, 1)) for count in found.values()
+    ]
+    if any(count is None or count < needed for count in found.values()):
         parts = [
-            f"{topic}: " + ("no heading with that word" if count < 0 else f"{count} own words")
-            for topic, count in short.items()
+            f"{topic}: " + ("no heading for it" if count is None else f"{count} own words")
+            for topic, count in found.items()
         ]
         raise SubmissionError(
             "choices_discussed",
-            f"{'; '.join(parts)}.",
+            f"{'; '.join(parts)}. At least {needed} on each are expected; a topic with fewer earns "
+            "in proportion, one without a heading nothing.",
             f"Under a heading for each, write at least {needed} words of your own: what you chose, "
             "why, what you tried instead, and what came of it. Words that you were given, in the "
             "template or in notebook 02, don't count.",
+            share=math.fsum(earned) / len(earned),
         )
-    return ", ".join(f"{topic}: {count} words" for topic, count in best.items())
+    return ", ".join(f"{topic}: {count} words" for topic, count in found.items())
+
+
+def _own_count(text: str, template: str) -> int:
+    """Return how many words are the student's; of a text that repeats itself, distinct ones."""
+    own = reading.own_words(text, template)
+    distinct = len(set(own))
+    return distinct if distinct < MOST_REPEATED * len(own) else len(own)
 
 
 @lru_cache

@@ -2,140 +2,60 @@
 
 from __future__ import annotations
 
-import html
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timezone
 from itertools import islice
 from typing import Any
 
 import numpy as np
 
+from cifar_lab.grading.accuracies import reported_accuracies
+from cifar_lab.grading.numerals import in_percent, with_percent_signs
+from cifar_lab.grading.shown import TAG, all_output, output_text
 from cifar_lab.grading.submissions import Cell
 
-CONTROL = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]")
-TAG = re.compile(r"<[^<>]{0,500}>")
-NO_CHARACTER = re.compile(r"&#\d{8,};?")  # Python turns no number so long into a character
+__all__ = [
+    "all_output",
+    "counts",
+    "decimals",
+    "figures",
+    "output_text",
+    "own_words",
+    "passages",
+    "percentages",
+    "recorded_seconds",
+    "reported_accuracies",
+    "sections",
+    "text_under",
+    "words",
+]
+
 HEADING = re.compile(r"^ {0,3}(#{1,6})[ \t]+(.*)$", re.MULTILINE)
 BOLD_HEADING = re.compile(
     r"^[ \t]{0,8}(?:[-*][ \t]{1,8}|\d{1,3}[.)][ \t]{1,8})?\*\*([^*\n]{3,80})\*\*", re.MULTILINE
 )
-WORD = re.compile(r"[^\W\d_]{2,}(?:['’-][^\W\d_]+)*")  # noqa: RUF001 (an apostrophe as it is typed)
-PERCENT = re.compile(r"(?<![\d.,])(\d{1,3}(?:\.\d+)?)\s*(?:%|percent|\\%)")
-DECIMAL = re.compile(r"(?<![\d.,])(\d{1,3}\.\d+|100)(?!\d|[.,]\d)")
-FIGURE = re.compile(r"(?<![\d.,])(\d{1,3}(?:\.\d+)?)(?!\d|[.,]\d|\s*/)")
-SHARE_OF = re.compile(r"(?<![\d.,])(\d{1,6})\s*/\s*(\d{2,6})(?![\d.,]\d)")
-ACCURACY = re.compile(
-    r"(?:(?<![a-z])|(?<=test)|(?<=train)|(?<=val))acc(?:uracy)?(?![a-z])", re.IGNORECASE
+LEAD = re.compile(  # "- Optimizer: I chose ..."
+    r"^[ \t]{0,8}(?:[-*+][ \t]{1,8}|\d{1,3}[.)][ \t]{1,8})?"
+    r"([^\W\d_][^:\n*#|`.]{2,60}):(?=[ \t]+\S)",
+    re.MULTILINE,
 )
-AT_ONCE = re.compile(r"(?<![a-z])test\w{0,3}(?:\W+(?:set|data|images?))?[\W_]*$", re.IGNORECASE)
-PROGRESS_BAR = re.compile(r"\d%\|[\s\d#\u2588-\u258f]{0,200}\|")
-IMAGES_OF = re.compile(r"(?<![a-z])(test|train|val(?:id|[\W_]|$))", re.IGNORECASE)
-ONE_CLASS = re.compile(r"\b(?:of|for|on|per|in|each)[ -]+class\b|\bclass\s+\d", re.IGNORECASE)
-MOST_TEXT = 2_000_000  # characters of a notebook's outputs that are looked at
+UNDERLINED = re.compile(r"^([^\W_][^\n|]{1,79})\n(?:={3,80}|-{3,80})[ \t]{0,80}$", re.MULTILINE)
+HTML_HEADING = re.compile(r"<h([1-6])\b[^<>]{0,200}>([^<\n]{1,200})</h\1>", re.IGNORECASE)
+BOLD_LEVEL = 7  # below all headings
+WORD = re.compile(r"[^\W\d_]{2,}(?:['’-][^\W\d_]+)*")  # noqa: RUF001 (an apostrophe as it is typed)
+PERCENT = re.compile(r"(?<![\d.,])(\d{1,3}(?:\.\d+)?)\s*%")
+DECIMAL = re.compile(r"(?<![\d.,])(\d{1,3}\.\d+|100)(?!\d|[.,]\d)")
 MOST_PROSE, MOST_HEADINGS = 200_000, 1_000  # and of its Markdown
+LONGEST_DURATION = 1e9
 MOST_PASSAGES, LONGEST_PASSAGE = 5_000, 2_000
-AFTER_ACCURACY = 120  # characters in which its number stands
-
-
-def output_text(cell: Cell) -> str:
-    """What a cell shows, as plain text."""
-    parts: list[str] = []
-    for output in cell.outputs:
-        if sum(map(len, parts)) > MOST_TEXT:
-            break
-        data = output.get("data")
-        data = data if isinstance(data, dict) else {}
-        parts.append(_joined(output.get("text")))
-        if "text/markdown" in data:
-            parts.append(_joined(data["text/markdown"]))
-        elif "text/html" in data:
-            parts.append(_text_of_html(_joined(data["text/html"])[:MOST_TEXT]))
-        else:
-            parts.append(_joined(data.get("text/plain")))
-    return CONTROL.sub("", "\n".join(part for part in parts if part)[:MOST_TEXT])
-
-
-def _text_of_html(text: str) -> str:
-    """A line for each row of a table, as pandas shows its own."""
-    text = re.sub(r"(</t[dh]>)\s{1,80}(?=<t[dh])", r"\1", text)
-    return html.unescape(NO_CHARACTER.sub(" ", TAG.sub(" ", text)))
-
-
-def _joined(text: Any) -> str:
-    if isinstance(text, list):
-        return "".join(map(str, text))
-    return text if isinstance(text, str) else ""
-
-
-def all_output(cells: Sequence[Cell]) -> str:
-    """What all code cells show."""
-    return "\n".join(output_text(cell) for cell in cells if cell.kind == "code")[:MOST_TEXT]
-
-
-def reported_accuracies(cells: Sequence[Cell]) -> list[float]:
-    """All test accuracies in the outputs, in percent, in their order.
-
-    A number with a percent sign comes before `7123/10000`, and that before a plain one; one up to 1
-    is a share. Lines about single classes and progress bars don't count.
-    """
-    found: list[float] = []
-    previous = ""
-    for line in all_output(cells).splitlines():
-        if PROGRESS_BAR.search(line) or ONE_CLASS.search(line):
-            continue
-        matches = list(ACCURACY.finditer(line))
-        ends = [*(match.start() for match in matches), len(line)][1:]
-        start = 0
-        for match, end in zip(matches, ends, strict=True):
-            rest = line[match.end() : min(end, match.end() + AFTER_ACCURACY)]
-            if _is_of_test_images(previous[-60:], line[start : match.start()], rest):
-                value = _accuracy_in(rest)
-                found += [] if value is None else [value]
-            start = match.end()
-        previous = line
-    return found
-
-
-def _is_of_test_images(previous: str, before: str, after: str) -> bool:
-    """By the word just before it, else up to its number, else before it, else a line above."""
-    if AT_ONCE.search(before[-60:]):
-        return True
-    number = re.search(r"[:=%]|\d\.\d", after)
-    named = IMAGES_OF.findall(after[: number.start()][-60:] if number else "")
-    if not named:
-        named = IMAGES_OF.findall(before[-60:])[-1:]
-    if not named and not ACCURACY.search(previous):
-        named = IMAGES_OF.findall(previous)[-1:]
-    return any(name.lower() == "test" for name in named)
-
-
-def _accuracy_in(text: str) -> float | None:
-    """The accuracy in what follows the word: after its colon, where it has one."""
-    at_once = re.match(r"[\s'\"\])(%]{0,8}[:=]", text)
-    if at_once:
-        text = text[at_once.end() :]
-    elif re.search(r"\d", text.partition(":")[2]):
-        text = text.partition(":")[2]
-    signed, shares, plain = PERCENT.findall(text), SHARE_OF.findall(text), FIGURE.findall(text)
-    if signed and float(signed[0]) <= 100:
-        return float(signed[0])
-    if shares and 0 < int(shares[0][1]) >= int(shares[0][0]):
-        return 100 * int(shares[0][0]) / int(shares[0][1])
-    plain = [number for number in plain if float(number) <= 100]
-    if not plain:
-        return None
-    return _in_percent(float(plain[0])) if "." in plain[0] else float(plain[0])
-
-
-def _in_percent(number: float) -> float:
-    return 100 * number if number <= 1 else number
 
 
 def figures(text: str) -> np.ndarray:
     """All numbers in a text that may be accuracies, in percent; shares of 1 in both ways."""
+    text = with_percent_signs(text)
     numbers = {float(number) for number in {*DECIMAL.findall(text), *PERCENT.findall(text)}}
-    return np.array(sorted({*numbers, *map(_in_percent, numbers)}))
+    return np.array(sorted({*numbers, *map(in_percent, numbers)}))
 
 
 def passages(cells: Sequence[Cell]) -> Iterator[str]:
@@ -177,26 +97,64 @@ def percentages(passage: str) -> list[float]:
 
     In a table the sign is in its head, and the other columns are of losses.
     """
-    found = [float(number) for number in PERCENT.findall(passage)]
+    found = [float(number) for number in PERCENT.findall(with_percent_signs(passage))]
     return found or decimals(passage)[-1:]
 
 
 def decimals(passage: str) -> list[float]:
     """Its decimal numbers up to 100, in percent, in ascending order."""
-    numbers = [_in_percent(float(number)) for number in DECIMAL.findall(passage)]
+    found = DECIMAL.findall(with_percent_signs(passage))
+    numbers = [in_percent(float(number)) for number in found]
     return sorted(number for number in numbers if number <= 100)
 
 
-def sections(cells: Sequence[Cell]) -> Iterator[tuple[str, str]]:
+def sections(cells: Iterable[Cell]) -> Iterator[tuple[str, str]]:
     """Each heading of the Markdown cells, and the text under it up to the next one."""
-    text = "\n\n".join(cell.source for cell in cells if cell.kind == "markdown")[:MOST_PROSE]
-    text = re.sub(r"^```.*?^```", "", text, flags=re.DOTALL | re.MULTILINE)
+    for _, title, text in _sections(cells):
+        yield title, text
+
+
+def text_under(cells: Iterable[Cell], topics: Mapping[str, str]) -> dict[str, str | None]:
+    """Return all text under headings on each topic; None where no heading names it.
+
+    A heading may name several topics. `Optimizer: ...` at a line's start is a heading too.
+
+    Args:
+        cells: of the notebook.
+        topics: each with a regular expression of words that name it in a heading.
+    """
+    found: dict[str, list[str]] = {topic: [] for topic in topics}
+    ends = dict.fromkeys(topics, 0)
+    patterns = {topic: re.compile(words, re.IGNORECASE) for topic, words in topics.items()}
+    for start, title, text in _sections(cells, "|".join(topics.values())):
+        for topic, pattern in patterns.items():
+            if start >= ends[topic] and pattern.search(title):  # not inside one that counts
+                found[topic].append(text)
+                ends[topic] = start + len(text)
+    return {topic: "\n\n".join(texts) if texts else None for topic, texts in found.items()}
+
+
+def _sections(cells: Iterable[Cell], leads: str = "") -> Iterator[tuple[int, str, str]]:
+    """Yield where each section's text starts, its heading, and the text."""
+    text = _prose(cells)
     starts = [(m.start(), m.end(), len(m[1]), m[2].strip(" \t#")) for m in HEADING.finditer(text)]
-    starts += [(m.start(), m.end(), 7, m[1]) for m in BOLD_HEADING.finditer(text)]
+    starts += [(m.start(), m.end(), BOLD_LEVEL, m[1]) for m in BOLD_HEADING.finditer(text)]
+    if leads:
+        named = re.compile(leads, re.IGNORECASE)
+        leading = (m for m in LEAD.finditer(text) if named.search(m[1]))
+        starts += [(m.start(), m.end(), BOLD_LEVEL + 1, m[1]) for m in leading]
     starts = sorted(starts)[:MOST_HEADINGS]
     for place, (_, end, level, title) in enumerate(starts):
         following = (start for start, _, other, _ in starts[place + 1 :] if other <= level)
-        yield title, text[end : next(following, len(text))]
+        yield end, title, text[end : next(following, len(text))]
+
+
+def _prose(cells: Iterable[Cell]) -> str:
+    """Return the text of the Markdown cells, without code, all headings written with `#`."""
+    text = "\n\n".join(cell.source for cell in cells if cell.kind == "markdown")[:MOST_PROSE]
+    text = re.sub(r"^```.*?^```", "", text, flags=re.DOTALL | re.MULTILINE)
+    text = UNDERLINED.sub(r"## \1", text)
+    return HTML_HEADING.sub(lambda match: f"\n{'#' * int(match[1])} {match[2]}\n", text)
 
 
 def words(text: str) -> list[str]:
@@ -216,29 +174,38 @@ def own_words(text: str, template: str) -> list[str]:
     return [word for word, is_copied in zip(mine, copied, strict=True) if not is_copied]
 
 
-def recorded_seconds(cells: Sequence[Cell]) -> float | None:
+def recorded_seconds(cells: Iterable[Cell]) -> float | None:
     """How long the cells ran, by what Jupyter, nbclient or Colab recorded; None without."""
-    total, found = 0.0, False
-    for cell in cells:
-        execution = cell.metadata.get("execution")
-        colab = cell.metadata.get("executionInfo")
-        if isinstance(execution, dict):
-            start = _time(execution.get("iopub.execute_input"))
-            end = _time(execution.get("shell.execute_reply"))
-            if start and end:
-                total, found = total + (end - start).total_seconds(), True
-        elif isinstance(colab, dict) and _is_duration(colab.get("elapsed")):
-            total, found = total + colab["elapsed"] / 1000, True
-    return total if found else None
+    durations = [_duration(cell.metadata) for cell in cells]
+    recorded = [seconds for seconds in durations if seconds is not None]
+    return sum(recorded) if recorded else None
 
 
-def _is_duration(milliseconds: Any) -> bool:
-    return isinstance(milliseconds, int | float) and 0 <= milliseconds < 1e12
+def _duration(metadata: Mapping[str, Any]) -> float | None:
+    """Return how long a cell ran; None without a record, or with one that can't be true."""
+    execution, colab = metadata.get("execution"), metadata.get("executionInfo")
+    seconds: float | None = None
+    if isinstance(execution, dict):
+        start = _time(execution.get("iopub.execute_input"))
+        end = _time(execution.get("shell.execute_reply"))
+        seconds = (end - start).total_seconds() if start and end else None
+    elif isinstance(colab, dict) and is_duration(colab.get("elapsed")):
+        seconds = colab["elapsed"] / 1000
+    return seconds if is_duration(seconds) else None
 
 
-def _time(text: object) -> datetime | None:
+def is_duration(seconds: Any) -> bool:
+    """Whether something is a number of seconds (or milliseconds) that may have passed."""
+    if isinstance(seconds, bool) or not isinstance(seconds, int | float):
+        return False
+    return 0 <= seconds < LONGEST_DURATION
+
+
+def _time(text: Any) -> datetime | None:
+    if not isinstance(text, str):
+        return None
     try:
-        time = datetime.fromisoformat(str(text).replace("Z", "+00:00"))
+        time = datetime.fromisoformat(text.replace("Z", "+00:00"))
     except ValueError:
         return None
     return time if time.tzinfo is not None else time.replace(tzinfo=timezone.utc)
