@@ -39,7 +39,7 @@ class Batches:
         self.count = count
     def __iter__(self):
         for _ in range(self.count):
-            yield torch.rand(500, 3, 32, 32), torch.zeros(500, dtype=torch.int64)
+            yield torch.zeros(500, 3, 32, 32), torch.zeros(500, dtype=torch.int64)
 model = nn.Sequential(nn.Flatten(), nn.Linear(3072, 10))
 def peak(count):
     optimizer = torch.optim.SGD(model.parameters(), lr=0.01)
@@ -60,7 +60,7 @@ def test_memory_that_was_freed_is_used_again() -> None:
     pages = USES * 64 * 2**20 // 4096
     assert faults(keep=False) > pages / 2
     # In a rare process a small block lands in the freed one, and the next use takes new pages.
-    assert min(faults(keep=True) for _ in range(3)) < pages / 4
+    assert any(faults(keep=True) < pages / 4 for _ in range(3))
 
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="the C library is not glibc")

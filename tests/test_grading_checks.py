@@ -11,8 +11,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-import torch
 from handed_in.correct import CORRECT, plain_a
+from handed_in.making import HandedIn, code
 from handed_in.mutants import MUTANTS, Mutant
 from handed_in.quick import run_forked
 
@@ -63,7 +63,8 @@ def assert_verdicts(grade: Grade, mutant: Mutant) -> None:
     for verdict in grade.verdicts:
         if verdict.status == FAILED:
             assert verdict.seen and verdict.remedy and verdict.expected
-            assert verdict.earned == 0
+            assert verdict.earned == 0 or verdict.check == "choices_discussed"
+            assert verdict.earned < verdict.points
     told = " ".join(f"{one.seen} {one.remedy}" for one in grade.verdicts if one.status == FAILED)
     assert mutant.says in told
 
@@ -106,9 +107,7 @@ def test_ends_within_its_limits_and_does_not_count_a_dead_process_as_passed(
     folder = mutant.make().write(tmp_path / "handed-in")
     points = dict.fromkeys(CHECKS, 0.0) | {"notebook_runs": 1.0, "gradients_cleared": 1.0}
     settings = replace(settings_for("a"), points=points, run=replace(LIMITS, wall_seconds=20))
-    started = time.monotonic()
     grade = grade_submission(folder, settings)
-    assert time.monotonic() - started < 20 + 10
     assert with_status(grade, FAILED) == {"notebook_runs"}
     assert with_status(grade, BLOCKED) == {"gradients_cleared"}
 
@@ -176,34 +175,6 @@ def test_a_wrong_setting_is_named(text: str, message: str, tmp_path: Path) -> No
     path.write_text(text)
     with pytest.raises(ValueError, match=re.escape(message)):
         read_settings(path, assignment="a")
-
-
-def test_the_stand_in_tells_test_images_whatever_they_are_normalised_with(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.syspath_prepend(str(evidence.DRIVERS))
-    import standin
-
-    arrays = standin.draw(10, 0)
-    for part, expected in (("test", True), ("train", False)):
-        images = torch.from_numpy(arrays[f"{part}_images"][:100]).permute(0, 3, 1, 2)
-        scaled = images.float() / 255
-        mean, deviation = (torch.rand(1, 3, 1, 1) + 0.2 for _ in range(2))
-        shifted = scaled.roll(-1, dims=3)
-        assert standin.are_test_images((scaled - mean) / deviation) is expected
-        assert not standin.are_test_images(shifted)
-
-
-def test_both_variants_of_the_stand_in_differ_in_the_test_images_alone(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.syspath_prepend(str(evidence.DRIVERS))
-    import standin
-
-    first, second = standin.draw(10, 0), standin.draw(10, 1)
-    for name, values in first.items():
-        assert (values == second[name]).all() == name.startswith("train"), name
-    assert (first["test_labels"] != second["test_labels"]).all()
 
 
 @pytest.mark.parametrize(
@@ -395,8 +366,10 @@ WATCHED = {
     "saved_after_training": True,
     "loaded_after_saving": True,
     "tested_after_loading": True,
+    "shortened": True,
+    "loaded": [["save", "best.pt"]],
 }
-NO_MODEL = {"found": False, "is_module": False}
+NO_MODEL = {"found": False, "is_module": False, "type": "NoneType"}
 
 
 def test_an_answer_with_all_that_is_looked_into_is_an_answer() -> None:
@@ -412,6 +385,12 @@ def test_an_answer_with_all_that_is_looked_into_is_an_answer() -> None:
         {"error": None, "watch": WATCHED | {"optimizers": [3]}, "model": NO_MODEL},
         {"error": None, "watch": WATCHED | {"seeds": [3]}, "model": NO_MODEL},
         {"error": None, "watch": WATCHED, "model": {"found": True, "is_module": True}},
+        {"error": None, "watch": WATCHED | {"saved": {"x": ["list"]}}, "model": NO_MODEL},
+        {"error": None, "watch": WATCHED | {"losses": 10**4300}, "model": NO_MODEL},
+        {"error": None, "watch": WATCHED | {"losses": -1}, "model": NO_MODEL},
+        {"error": None, "watch": WATCHED | {"losses": True}, "model": NO_MODEL},
+        {"error": None, "watch": WATCHED | {"loaded": [["load", ["list"]]]}, "model": NO_MODEL},
+        {"error": None, "watch": WATCHED, "model": NO_MODEL | {"type": "x" * 200_000}},
     ],
 )
 def test_an_answer_of_the_students_own_making_is_no_answer(forged: dict[str, object]) -> None:
@@ -419,14 +398,17 @@ def test_an_answer_of_the_students_own_making_is_no_answer(forged: dict[str, obj
         answer_of(Outcome("ok", "", answer=forged), "notebook_runs", is_run_answer)
 
 
+@pytest.mark.parametrize(
+    ("module", "error"), [("a_package_of_nobody", NotMadeError), ("helpers", SubmissionError)]
+)
 def test_a_package_that_the_grading_machine_lacks_is_not_the_students_fault(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    module: str, error: type[Exception], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    looked_at = evidence.Evidence(tmp_path, settings_for("a"))
-    for module, error in (("sklearn.metrics", NotMadeError), ("helpers", SubmissionError)):
-        failure = {"kind": "ModuleNotFoundError", "text": f"No module named '{module}'"}
-        failure |= {"cell": 1, "cells": 2, "source": "import"}
-        kept = {"answer": {"error": failure}}
-        monkeypatch.setattr(looked_at, "_keep", lambda name, get, kept=kept: kept)
-        with pytest.raises(error):
-            looked_at.run()
+    cells = {"install": code("!pip install a-package-of-nobody"), "use": code(f"import {module}")}
+    folder = HandedIn(cells, None).write(tmp_path / "handed-in")
+    failure = {"kind": "ModuleNotFoundError", "text": f"No module named '{module}'"}
+    failure |= {"cell": 2, "cells": 2, "source": f"import {module}"}
+    looked_at = evidence.Evidence(folder, settings_for("a"))
+    monkeypatch.setattr(looked_at, "run", lambda: {"error": failure})
+    with pytest.raises(error):
+        looked_at.ran_to_the_end()

@@ -100,10 +100,25 @@ def test_a_grader_error_is_no_zero_in_the_class_table() -> None:
     assert "'=1+1" in by_name, "a spreadsheet would compute it"
 
 
-def test_a_terminal_is_told_what_was_expected_and_how_to_mend_it() -> None:
+def test_the_class_table_counts_what_could_not_be_made_apart_from_what_failed() -> None:
+    (row,) = csv.DictReader(grades_csv([MIXED]).splitlines())
+    assert (row["points"], row["of"], row["points not made"]) == ("5", "15", "5")
+
+
+def test_one_cause_is_told_once_on_the_page_and_in_the_terminal() -> None:
+    many = made_up(PASSED, FAILED, *[BLOCKED] * 6, *[NOT_MADE] * 5)
+    text = page(many)
+    assert text.count("<section") == 1 + 1 + 1 + 1
+    for number in range(len(many.verdicts)):
+        assert f"Title {number} " in text
+    assert text.index("(failed, 0") < text.index("(not made, 0") < text.index("(blocked, 0")
+    assert text_table(many).count("expected: expected") == 2
+
+
+def test_a_terminal_is_told_what_was_expected_and_what_to_do() -> None:
     text = text_table(MIXED)
     assert text.count("expected: expected") == 2
-    assert "mend:     remedy" in text
+    assert "to do:    remedy" in text
 
 
 def grade(*arguments: object) -> subprocess.CompletedProcess[str]:

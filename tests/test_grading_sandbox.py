@@ -12,7 +12,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -22,12 +22,21 @@ from cifar_lab.grading import isolation_bubblewrap as bubblewrap
 from cifar_lab.grading import isolation_cgroup as cgroup
 from cifar_lab.grading import sandbox
 from cifar_lab.grading.isolation_answer import BadAnswerError, parse
+from cifar_lab.grading.isolation_clock import OwnTime
+from cifar_lab.grading.isolation_watch import HAS_PROC, Process, are_running, descendants
 from cifar_lab.grading.sandbox import Limits, Outcome, isolation_level, run_isolated
 
+# With patience for a machine that is busy with other tests.
 SMALL = Limits(
-    wall_seconds=20, cpu_seconds=20, memory_mib=300, file_mib=20, processes=20, output_kib=64
+    wall_seconds=20,
+    cpu_seconds=20,
+    memory_mib=300,
+    file_mib=20,
+    processes=20,
+    output_kib=64,
+    patience=30,
 )
-HURRIED = Limits(wall_seconds=0.6, memory_mib=300, file_mib=20, processes=20)
+HURRIED = Limits(wall_seconds=0.6, memory_mib=300, file_mib=20, processes=20, patience=1000)
 ANSWER = "import child; child.answer({'done': True})\n"
 on_linux = pytest.mark.skipif(sys.platform != "linux", reason="needs Linux")
 Run = Callable[..., Outcome]
@@ -60,9 +69,8 @@ def choose(level: str, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def run(code: str, limits: Limits = SMALL, **given: object) -> Outcome:
-    """Run it, and see that it ends in time with one of the known outcomes."""
+    """Run it, and see that it ends with one of the known outcomes."""
     outcome = run_isolated(code, arguments={}, limits=limits, **given)  # type: ignore[arg-type]
-    assert outcome.seconds < limits.wall_seconds + 10
     if outcome.status == "ok":
         assert outcome.reason == ""
     else:
@@ -175,6 +183,59 @@ def test_a_sandbox_that_does_not_start_is_not_the_students_fault(level, monkeypa
         run(ANSWER)
 
 
+def test_a_students_child_py_does_not_meet_the_drivers_once_that_is_put_away(level, tmp_path):
+    (tmp_path / "child.py").write_text("answer = 'of the student'")
+    code = (
+        "import child as kept, gc, sys\n"
+        "del sys.modules['child']; gc.collect()\n"
+        "sys.path.insert(0, str(kept.readable('student')))\n"
+        "import child\n"
+        "kept.answer({'seen': child.answer, 'given': kept.arguments()}, x=kept.array('x'))\n"
+    )
+    outcome = run(code, readable={"student": tmp_path}, arrays={"x": np.ones(2)})
+    assert outcome.answer == {"seen": "of the student", "given": {}}
+    assert outcome.arrays["x"].tolist() == [1, 1]
+
+
+def test_libraries_do_not_look_for_a_network(level):
+    names = ("WANDB_MODE", "WANDB_SILENT", "HF_HUB_OFFLINE")
+    code = f"import child, os\nchild.answer({{name: os.environ[name] for name in {names}}})"
+    assert run(code).answer == dict(zip(names, ("offline", "true", "1"), strict=True))
+
+
+@on_linux
+def test_a_python_called_by_a_path_with_dots_is_isolated_as_well(walled, tmp_path):
+    python = Path(sys.executable)
+    dotted = f"{python.parent}/../{python.parent.name}/{python.name}"
+    relative = os.path.relpath(python.parent, tmp_path) + f"/{python.name}"
+    code = (
+        "from cifar_lab.grading.sandbox import isolation_level, isolation_reason, run_isolated\n"
+        f"outcome = run_isolated({ANSWER!r}, arguments={{}})\n"
+        "print(outcome.status, isolation_level(), isolation_reason(), end='')\n"
+    )
+    for program in (dotted, relative):
+        result = subprocess.run(
+            [program, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False
+        )
+        assert result.stdout == "ok bubblewrap ", result.stderr
+
+
+@on_linux
+def test_why_there_is_no_bubblewrap_is_told(tmp_path, monkeypatch):
+    broken = tmp_path / "bwrap"
+    broken.write_text("#!/bin/sh\necho first >&2\necho bwrap: not permitted here >&2\nexit 1\n")
+    broken.chmod(0o755)
+    reason = sandbox.isolation_reason.__wrapped__  # the first one's is kept
+    monkeypatch.setattr(sandbox, "isolation_reason", reason)
+    for program, expected in (
+        (None, "bubblewrap is not installed"),
+        (str(broken), "bubblewrap could not start: bwrap: not permitted here"),
+    ):
+        monkeypatch.setattr(bubblewrap, "program", lambda program=program: program)
+        assert reason() == expected
+        assert sandbox.isolation_level() == "process"
+
+
 # ---- ends before the check is through
 
 
@@ -241,7 +302,96 @@ def test_code_without_end_is_stopped(level, code):
     outcome = run(code, HURRIED)
     assert outcome.status == "timeout"
     assert "0.6 s" in outcome.reason
-    assert outcome.seconds < 6
+
+
+WORK = "import time\nend = time.process_time() + 0.5\nwhile time.process_time() < end: pass\n"
+
+
+@pytest.fixture
+def one_busy_processor() -> Iterator[None]:
+    """This test and all that it starts share one processor with two processes without end."""
+    if not hasattr(os, "sched_setaffinity"):
+        pytest.skip("this system does not tie processes to a processor")
+    allowed = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {min(allowed)})
+    code = "import os\nparent = os.getppid()\nwhile os.getppid() == parent: pass"
+    command = [sys.executable, "-c", code]  # it ends with this test, even if that is killed
+    busy = [subprocess.Popen(command, start_new_session=True) for _ in range(2)]
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, allowed)
+        for process in busy:
+            process.kill()
+            process.wait()
+
+
+def test_time_that_the_machine_gives_to_others_does_not_count(level, one_busy_processor):
+    outcome = run(WORK + ANSWER, Limits(wall_seconds=1.2, memory_mib=300, patience=1000))
+    assert outcome.status == "ok"
+    assert outcome.seconds > 1.2, "or this test shows nothing"
+
+
+def test_code_without_end_is_stopped_on_a_busy_machine_too(best, one_busy_processor):
+    assert run("while True: pass", HURRIED).status == "timeout"
+    assert run("import time; time.sleep(1000)", HURRIED).status == "timeout"
+
+
+def test_a_machine_that_leaves_it_too_little_is_blamed_itself(best, one_busy_processor):
+    outcome = run("while True: pass", Limits(wall_seconds=2, memory_mib=300, patience=1))
+    assert outcome.status == "starved"
+    assert "machine was too busy" in outcome.reason
+    assert "Grade again" in outcome.reason
+
+
+def test_time_counts_as_it_is_used(monkeypatch):
+    """Ten seconds between two looks, each way to spend them."""
+    now = 0.0
+    monkeypatch.setattr("cifar_lab.grading.isolation_clock.time.monotonic", lambda: now)
+
+    def counted(*looks: list[Process]) -> float:
+        nonlocal now
+        clock = OwnTime(look_seconds=10)
+        clock.restart(looks[0])
+        for each in looks[1:]:
+            now += 10
+            clock.look(each)
+        return clock.seconds
+
+    def one(state: str, seconds: float, ended_seconds: float = 0, pid: int = 1) -> Process:
+        return Process(pid, 0, 1, 0, 1, state, seconds, ended_seconds)
+
+    assert counted([one("R", 5)], [one("R", 15)]) == 10, "it computes"
+    assert counted([one("R", 5)], [one("R", 7)]) == 2, "it is given little"
+    assert counted([one("S", 5)], [one("S", 5)]) == 10, "it sleeps"
+    assert counted([one("R", 5)], [one("S", 7)]) == 10, "it may have slept"
+    two = [one("R", 5), one("R", 5, pid=2)]
+    assert counted(two, [one("R", 14), one("R", 14, pid=2)]) == 10, "two at once"
+    assert counted(two, [one("R", 6), one("S", 7, pid=2)]) == 3, "one waits for the other"
+    assert counted(two, [one("R", 6, ended_seconds=7)]) == 3, "one has ended"
+    assert counted(two, [one("R", 6)]) == 10, "one has ended, and nobody was told how"
+    assert counted([one("R", 5)], [one("R", 7)], [one("R", 8)]) == 3
+
+
+@pytest.mark.skipif(not HAS_PROC, reason="needs /proc")
+def test_a_thread_that_computes_shows_although_the_first_one_waits():
+    code = (
+        "import threading\n"
+        "def work():\n"
+        "    while True: pass\n"
+        "threading.Thread(target=work).start()\n"
+    )
+    waiting = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(1000)"])
+    working = subprocess.Popen([sys.executable, "-c", code])
+    try:
+        wait_until(lambda: not are_running(descendants(waiting.pid)))
+        wait_until(lambda: descendants(working.pid)[0].threads == 2)
+        wait_until(lambda: descendants(working.pid)[0].state == "S")
+        assert are_running(descendants(working.pid))
+    finally:
+        for process in (waiting, working):
+            process.kill()
+            process.wait()
 
 
 @pytest.mark.parametrize(
@@ -272,9 +422,7 @@ def test_processor_time_is_limited_as_well(level):
     ],
 )
 def test_what_is_left_running_does_not_delay_an_answer(level, code):
-    outcome = run(code + ANSWER)
-    assert outcome.status == "ok"
-    assert outcome.seconds < 10
+    assert run(code + ANSWER).status == "ok"  # or else it would be a timeout
 
 
 # ---- processes
@@ -357,7 +505,6 @@ def test_a_fork_bomb_is_stopped(level, most):
     else:
         assert outcome.status == "killed"
         assert "20 processes" in outcome.reason
-    assert outcome.seconds < 8
     assert processes_with(name[:15]) == []
 
 
@@ -376,7 +523,6 @@ def test_a_fork_bomb_of_generations_is_stopped(level):
     )
     outcome = run(code)
     assert outcome.status == "killed"
-    assert outcome.seconds < 8
 
 
 @on_linux
@@ -390,7 +536,6 @@ def test_threads_are_counted_too(level):
     outcome = run(code)
     assert outcome.status in ("killed", "failed")
     assert "threads" in outcome.reason or "thread" in outcome.reason
-    assert outcome.seconds < 8
 
 
 # ---- memory and disk
@@ -413,7 +558,6 @@ def test_a_memory_bomb_is_stopped(level, code):
     outcome = run(f"{code}\nimport time; time.sleep(30)")
     assert outcome.status == "memory"
     assert "300 MiB" in outcome.reason
-    assert outcome.seconds < 8
 
 
 @on_linux
@@ -767,6 +911,30 @@ def test_a_submission_that_is_too_large_to_copy_is_refused(monkeypatch, tmp_path
     assert "2048 MiB" in outcome.reason
 
 
+def test_what_is_no_file_of_a_submission_is_neither_copied_nor_counted(monkeypatch, tmp_path):
+    choose("process", monkeypatch)
+    for name in ("model.py", ".git/objects/large", "data/.venv/bin/python", "data/kept.txt"):
+        path = tmp_path / "submission" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("x")
+    with (tmp_path / "submission/.git/objects/large").open("wb") as file:
+        file.truncate(10**13)
+    asked = []
+
+    def left_out(path: Path) -> bool:
+        asked.append(path.name)
+        return path.name.startswith(".")
+
+    code = (
+        "import child\n"
+        "folder = child.readable('all')\n"
+        "child.answer({'files': sorted(str(p.relative_to(folder)) for p in folder.rglob('*'))})\n"
+    )
+    outcome = run(code, readable={"all": tmp_path / "submission"}, left_out=left_out)
+    assert outcome.answer == {"files": ["data", "data/kept.txt", "model.py"]}
+    assert "objects" not in asked, "what is left out is not walked"
+
+
 # ---- the parent
 
 
@@ -793,13 +961,12 @@ def test_a_control_group_bounds_what_root_may_start():
     if group is None:
         pytest.skip("this user can't make a control group with a limit on processes")
     try:
-        script = "for i in 1 2 3 4 5 6 7 8; do sleep 0.5 & done; wait"
+        script = "for i in 1 2 3 4 5 6 7 8; do sleep 5 > /dev/null 2>&1 & done; wait"
         command = cgroup.within(group, ["/bin/sh", "-c", script])
         result = subprocess.run(command, capture_output=True, text=True, check=False)
         assert "fork" in result.stderr
     finally:
-        cgroup.remove(group)
-    assert not group.exists()
+        wait_until(lambda: cgroup.remove(group) or not group.exists())  # the sleeping ones end
 
 
 @pytest.mark.parametrize("code", [ANSWER, "while True: pass"])
@@ -828,7 +995,7 @@ def test_nothing_goes_on_when_the_grader_is_stopped(level, which, tmp_path, monk
         wait_until(lambda: processes_with(name) != [])
         assert grader.pid is not None
         os.kill(grader.pid, which)
-        grader.join(10)
+        grader.join(300)
     finally:
         grader.kill()
     wait_until(lambda: processes_with(name) == [])
@@ -837,7 +1004,7 @@ def test_nothing_goes_on_when_the_grader_is_stopped(level, which, tmp_path, monk
         assert list(tmp_path.iterdir()) == []
 
 
-def wait_until(condition: Callable[[], bool], seconds: float = 30) -> None:
+def wait_until(condition: Callable[[], bool], seconds: float = 300) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, "it did not happen in time"

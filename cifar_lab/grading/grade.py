@@ -13,7 +13,8 @@ import torch
 
 from cifar_lab.grading import checks_model, checks_notebook, checks_report
 from cifar_lab.grading.evidence import Evidence
-from cifar_lab.grading.outcomes import installed_packages, test_images
+from cifar_lab.grading.outcomes import test_images
+from cifar_lab.grading.packages import installed_packages
 from cifar_lab.grading.sandbox import isolation_level
 from cifar_lab.grading.settings import Settings
 from cifar_lab.grading.submissions import Submission
@@ -49,17 +50,15 @@ def judge(evidence: Evidence, check: Check, points: float) -> Verdict:
     try:
         seen = FUNCTIONS[check.name](evidence)
     except SubmissionError as error:
-        earned, seen, remedy = 0.0, error.seen, error.remedy
+        earned, seen, remedy = round(points * error.share, 1), error.seen, error.remedy
         status = FAILED
         if error.owner != check.name:
-            status = BLOCKED
+            status, earned = BLOCKED, 0.0
             title = CHECKS[error.owner].title
             seen = f"Not looked at, since another check did not pass: {title}."
-            remedy = "Mend that one first."
-            if error.owner == "notebook_runs":
-                remedy += " What it found: " + error.seen.splitlines()[0][:200]
+            remedy = "Fix that one first."
     except NotMadeError as error:
-        status, earned, seen = NOT_MADE, 0.0, str(error)
+        status, earned, seen, remedy = NOT_MADE, 0.0, error.seen, error.remedy
     return Verdict(
         check=check.name,
         title=check.title,

@@ -10,14 +10,18 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from cifar_lab.grading.sandbox import isolation_level
+from cifar_lab.grading.sandbox import isolation_level, isolation_reason
 from cifar_lab.grading.settings import read_settings
 
 GRADER_ERROR = 3  # exit status; 1 is an error that the message says how to mend
-PROCESS_WARNING = (
-    "Isolation: process. bubblewrap is not installed or not permitted, so a submission could read "
-    "this machine's files. Install it (Debian, Ubuntu: apt install bubblewrap)."
-)
+
+
+def process_warning() -> str:
+    """What an instructor has to know where student's code is not isolated by bubblewrap."""
+    return (
+        f"Isolation: process, since {isolation_reason()}. A submission could read this machine's "
+        "files. With bubblewrap it can't (Debian, Ubuntu: apt install bubblewrap)."
+    )
 
 
 class Progress:
@@ -129,7 +133,7 @@ def grade_class(
     )
     out.mkdir(parents=True, exist_ok=True)
     if isolation_level() != "bubblewrap":
-        print(PROCESS_WARNING, flush=True)
+        print(process_warning(), flush=True)
     arguments = [str(Path(class_session.__file__)), "-qq", "--no-header", "--no-summary"]
     arguments += ["-c", os.devnull, "--rootdir", str(out.resolve()), "-p", "no:cacheprovider"]
     arguments += ["-n", str(min(jobs, len(names))), "--dist", "load", "--maxschedchunk", "1"]

@@ -58,16 +58,7 @@ def command(
     options += ["--proc", "/proc", "--dev", "/dev"]
     for folder in WRITABLE:  # before what may lie in one of them, such as a Python under /tmp
         options += [*size, "--tmpfs", str(folder)]
-    for name in SYSTEM:
-        path = Path(name)
-        if path.is_symlink():
-            options += ["--symlink", str(path.readlink()), name]
-        elif path.is_dir():
-            options += ["--ro-bind", name, name]
-    for name in EXTRAS:
-        options += ["--ro-bind-try", name, name]
-    for folder in python_folders():
-        options += ["--ro-bind", str(folder), str(folder)]
+    options += _shown()
     for folder in _masked(hidden):
         options += ["--tmpfs", str(folder), "--remount-ro", str(folder)]
     options += ["--ro-bind", str(root / "passwd"), "/etc/passwd"]
@@ -86,6 +77,22 @@ def command(
     return [*options, "--chdir", str(WORK), "--"]
 
 
+def _shown() -> list[str]:
+    """The options that show the system's folders and Python's."""
+    options: list[str] = []
+    for name in SYSTEM:
+        path = Path(name)
+        if path.is_symlink():
+            options += ["--symlink", str(path.readlink()), name]
+        elif path.is_dir():
+            options += ["--ro-bind", name, name]
+    for name in EXTRAS:
+        options += ["--ro-bind-try", name, name]
+    for folder in python_folders():
+        options += ["--ro-bind", str(folder), str(folder)]
+    return options
+
+
 @cache
 def _knows(option: str) -> bool:
     """Whether the installed version, which may be years old, has an option."""
@@ -99,11 +106,21 @@ def python_folders() -> list[Path]:
     candidates += [str(Path(sys.executable).resolve().parent.parent)]
     candidates += [*site.getsitepackages(), *package_paths()]
     folders: list[Path] = []
-    for path in sorted({Path(candidate).absolute() for candidate in candidates}):
+    for path in sorted({without_dots(candidate) for candidate in candidates}):
         covered = any(path.is_relative_to(folder) for folder in [*map(Path, SYSTEM), *folders])
         if path.is_dir() and not covered:
             folders.append(path)
     return folders
+
+
+def interpreter() -> Path:
+    """This Python's program; a link as it is, since a virtual environment is found by its own."""
+    return without_dots(sys.executable)
+
+
+def without_dots(path: str) -> Path:
+    """The absolute path without `..`: the folder before that need not be there inside."""
+    return Path(os.path.abspath(path))  # noqa: PTH100 (Path.resolve follows links)
 
 
 def package_paths() -> list[str]:

@@ -1,6 +1,6 @@
 """The child's side of `run_isolated`: what a driver imports as `child`.
 
-This file is copied into the sandbox and run there with `python -I`; it needs the standard library
+This file is copied into the sandbox and run there; it needs the standard library
 alone (and numpy where arrays are handed over). It limits itself, then runs the driver, and sees to
 it that the driver's end, whatever it is, is told from an end that the student's code brought about.
 """
@@ -24,7 +24,9 @@ TOKEN_BYTES = 32
 MIB = 2**20
 THREADS_PER_PROCESS = 4  # on the average over all processes
 CPU_GRACE_SECONDS = 2  # from the signal SIGXCPU, which names the cause, to SIGKILL
-NICENESS = 19  # however many processes there are, the parent gets its turn to look at them
+# However many processes there are, the parent gets its turn to look at them; at 19 this one would
+# get next to nothing beside other work.
+NICENESS = 10
 # What Python and torch map without using it: 730 MiB after `import torch`, more with its threads.
 UNUSED_MAPPINGS_MIB = 2048
 

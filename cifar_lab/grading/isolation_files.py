@@ -9,7 +9,7 @@ import stat
 import threading
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -42,8 +42,17 @@ def mounted_usage(mount: Path) -> tuple[int, int]:
     return (state.f_blocks - state.f_bfree) * state.f_frsize, state.f_files - state.f_ffree
 
 
-def walk(folder: Path) -> Iterator[Path]:
+def never(path: Path) -> bool:
+    """Return False: nothing is left out."""
+    return False
+
+
+def walk(folder: Path, left_out: Callable[[Path], bool] = never) -> Iterator[Path]:
     """All that lies below a folder; links are not followed, the unreadable is passed over.
+
+    Args:
+        folder: where to begin.
+        left_out: is asked for each path; where it is true, that and all below it is passed over.
 
     Raises:
         OSError: it is nested so deeply that paths become too long.
@@ -57,6 +66,8 @@ def walk(folder: Path) -> Iterator[Path]:
                 raise
             continue
         for path in entries:
+            if left_out(path):
+                continue
             yield path
             if is_folder(path):
                 waiting.append(path)
@@ -76,14 +87,23 @@ def is_folder(path: Path) -> bool:
         return False
 
 
-def copy(source: Path, target: Path, most_mib: int) -> None:
+def copy(
+    source: Path, target: Path, most_mib: int, left_out: Callable[[Path], bool] = never
+) -> None:
     """Copy a file or a folder with all regular files in it; links and devices are left out.
+
+    Args:
+        source: the file or folder.
+        target: where the copy goes; its parent is there.
+        most_mib: how large all of it may be.
+        left_out: is asked for each path below the source; where it is true, that and all below it
+            is neither copied nor counted.
 
     Raises:
         OSError: it can't be read, or is too large.
     """
     left = most_mib * MIB
-    for path in [source, *walk(source)]:
+    for path in [source, *walk(source, left_out)]:
         there = target / path.relative_to(source)
         if is_folder(path):
             there.mkdir(parents=True, exist_ok=True)

@@ -23,8 +23,10 @@ class Outcome:
 
     Attributes:
         status: "ok"; "failed" (an exception in the child, or no answer), "timeout", "memory",
-            "disk" or "killed" (ended by a signal, or for too many processes); "bad answer".
-        reason: what happened, what was expected and what to do, for the student; "" where ok.
+            "disk" or "killed" (ended by a signal, or for too many processes); "bad answer";
+            "starved" (the machine was too busy: nothing is known of the child).
+        reason: what happened, what was expected and what to do, for the student (for the
+            instructor where starved); "" where ok.
         answer: the JSON that the driver answered; None unless ok.
         arrays: the arrays that the driver answered; none unless ok.
         stdout: the end of what the child printed, without control characters.
@@ -53,6 +55,8 @@ def judge(ending: Ending, token: bytes, limits: Limits) -> Outcome:
         OSError: it ended before any code of the student's could run: this machine is to blame.
     """
     stdout, stderr = readable_text(ending.stdout), readable_text(ending.stderr)
+    if ending.crossed == "starved":
+        return Outcome("starved", _of_starving(ending, limits), stdout=stdout, stderr=stderr)
     if ending.crossed != "answer" and not ending.answer.startswith(token):
         raise OSError(
             f"The sandbox did not start (exit code {ending.code}, limit crossed: "
@@ -89,9 +93,10 @@ def _of_limit(crossed: str, limits: Limits) -> tuple[str, str]:
     return {
         "wall": (
             "timeout",
-            f"It still ran after {limits.wall_seconds:g} s and was stopped. It was expected to end "
-            "by itself; look for a loop without end, for something that waits, and for work that "
-            "the check does not need.",
+            f"It still ran after {limits.wall_seconds:g} s, in which time lost to other work of "
+            "this machine does not count, and was stopped. It was expected to end by itself; look "
+            "for a loop without end, for something that waits, and for work that the check does "
+            "not need.",
         ),
         "memory": ("memory", _MEMORY.format(limits.memory_mib)),
         "disk": ("disk", _DISK.format(limits.file_mib)),
@@ -103,6 +108,15 @@ def _of_limit(crossed: str, limits: Limits) -> tuple[str, str]:
         ),
         "answer": ("bad answer", _BAD % f"is larger than {limits.answer_mib} MiB"),
     }[crossed]
+
+
+def _of_starving(ending: Ending, limits: Limits) -> str:
+    return (
+        f"This machine was too busy: it left {ending.own_seconds:.3g} s for the student's code in "
+        f"{ending.passed_seconds:.0f} s, where {limits.wall_seconds:g} s are allowed. The code was "
+        "stopped before it could end, and may be good. Grade again when the machine has less "
+        "other work, or with fewer jobs at once."
+    )
 
 
 _MEMORY = (

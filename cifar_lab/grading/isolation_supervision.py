@@ -15,11 +15,12 @@ from cifar_lab.grading import isolation_files as files
 from cifar_lab.grading import isolation_watch as watch
 from cifar_lab.grading.isolation_bubblewrap import WORK, WRITABLE
 from cifar_lab.grading.isolation_child import THREADS_PER_PROCESS
+from cifar_lab.grading.isolation_clock import OwnTime
 
 MIB = 2**20
 CHUNK_BYTES = 64 * 1024
 LOOK_SECONDS = 0.05 if watch.HAS_PROC else 1.0  # `ps` is slow
-START_SECONDS = 5.0  # for a busy machine to start Python
+START_SECONDS = 5.0  # for a slow disk to give Python's files
 REST = 4  # looking takes at most 1 / (1 + REST) of the time
 SURPLUS = 3  # processes beside the student's: bubblewrap's, or those that enclose and clear up
 MOST_GROWTHS = 4  # counts in a row, each of more processes, before memory is looked at anyway
@@ -31,13 +32,16 @@ class Limits:
     """Where a child is stopped.
 
     Attributes:
-        wall_seconds: from the start of the driver to its end.
+        wall_seconds: from the start of the driver to its end, without the time in which its
+            processes wait for a processor that the machine uses for other work.
         cpu_seconds: the processor time of each of its processes.
         memory_mib: what its processes have in memory together (what they share counts once).
         file_mib: the size of each file, and of all that it writes to its work folder.
         processes: how many there may be at one time, with 4 times as many threads.
         output_kib: how much of the end of stdout, and of stderr, is kept.
         answer_mib: the size of the answer with its arrays.
+        patience: how many times `wall_seconds` it may take on the wall's clock, however busy the
+            machine is; a run that is stopped by this is "starved".
     """
 
     wall_seconds: float = 300
@@ -47,6 +51,7 @@ class Limits:
     processes: int = 32
     output_kib: int = 1024
     answer_mib: int = 64
+    patience: float = 10
 
 
 DEFAULT_LIMITS = Limits()
@@ -57,12 +62,14 @@ class Ending:
     """What is known of a child that ended.
 
     Attributes:
-        crossed: the limit for which it was stopped: "wall", "memory", "disk", "processes" or
-            "answer"; None where it ended by itself.
+        crossed: the limit for which it was stopped: "wall", "starved" (of processor time),
+            "memory", "disk", "processes" or "answer"; None where it ended by itself.
         code: its exit code; 128 and the signal's number where a signal ended it.
         answer: all that it sent.
         stdout: the end of its output.
         stderr: the end of its error output.
+        own_seconds: what counted towards `Limits.wall_seconds`.
+        passed_seconds: the time on the wall's clock in which it did.
     """
 
     crossed: str | None
@@ -70,6 +77,8 @@ class Ending:
     answer: bytes
     stdout: bytes
     stderr: bytes
+    own_seconds: float = 0.0
+    passed_seconds: float = 0.0
 
 
 class Tail:
@@ -135,10 +144,11 @@ def supervise(
         process.stderr.fileno(): Tail(limits.output_kib * 1024),
         answer: Tail(limits.answer_mib * MIB + 1),
     }
+    clock = OwnTime(LOOK_SECONDS)
     try:
         try:
             _tell(process, token)
-            crossed = _attend(process, tails, answer, work, limits)
+            crossed = _attend(process, tails, answer, work, limits, clock)
         finally:
             watch.end_all(process, mark)
         for descriptor, tail in tails.items():
@@ -153,8 +163,15 @@ def supervise(
     if crossed is None and sent.length >= sent.most_bytes:
         crossed = "answer"
     code = process.returncode if process.returncode is not None else -9
-    contents = (sent.content(), stdout.content(), stderr.content())
-    return Ending(crossed, code if code >= 0 else 128 - code, *contents)
+    return Ending(
+        crossed,
+        code if code >= 0 else 128 - code,
+        answer=sent.content(),
+        stdout=stdout.content(),
+        stderr=stderr.content(),
+        own_seconds=clock.seconds,
+        passed_seconds=clock.passed_seconds,
+    )
 
 
 def _tell(process: subprocess.Popen[bytes], token: bytes) -> None:
@@ -172,11 +189,11 @@ def _attend(
     answer: int,
     work: Path | None,
     limits: Limits,
+    clock: OwnTime,
 ) -> str | None:
     """Read what a process writes until it ends or crosses a limit; which one."""
-    deadline, has_begun = time.monotonic() + START_SECONDS + limits.wall_seconds, False
     next_count, next_look, pause = time.monotonic() + LOOK_SECONDS, 0.0, 0.002
-    known, growths = 1, 0
+    has_begun, known, growths = False, 1, 0
     with selectors.DefaultSelector() as selector:
         for descriptor in tails:
             os.set_blocking(descriptor, False)
@@ -189,24 +206,33 @@ def _attend(
             if tails[answer].length >= tails[answer].most_bytes:
                 return "answer"
             now = time.monotonic()
-            if tails[answer].length and not has_begun:  # its time begins, however slow the start
-                deadline, has_begun = now + limits.wall_seconds, True
-            if now >= deadline:
-                return "wall"
             if now < next_count:
                 continue
             processes = watch.descendants(process.pid, SURPLUS + limits.processes + 1)
             if _too_many(processes, limits):
                 return "processes"
+            clock.look(processes)
+            if tails[answer].length and not has_begun:  # its time begins, however slow the start
+                clock.restart(processes)
+                has_begun = True
+            crossed = _of_time(clock, limits.wall_seconds, has_begun, limits.patience)
             growths = growths + 1 if len(processes) > known else 0
             known, next_count = len(processes), time.monotonic() + LOOK_SECONDS
             # Looking takes long where many processes start: first see whether that ends.
-            if now >= next_look and growths % MOST_GROWTHS == 0:
+            if crossed is None and now >= next_look and growths % MOST_GROWTHS == 0:
                 crossed = _look(processes, work, limits)
-                if crossed:
-                    return crossed
                 next_look = time.monotonic() + min(REST * (time.monotonic() - now), 0.5)
+            if crossed:
+                return crossed
     return None
+
+
+def _of_time(clock: OwnTime, allowed: float, has_begun: bool, patience: float) -> str | None:
+    """Which limit on its time the child crosses now, if any."""
+    allowed += 0 if has_begun else START_SECONDS
+    if clock.seconds >= allowed:
+        return "wall"
+    return "starved" if clock.passed_seconds >= allowed * max(1, patience) else None
 
 
 def _read(descriptor: int, tail: Tail) -> bytes | None:

@@ -18,20 +18,39 @@ PROC = Path("/proc")
 HAS_PROC = sys.platform == "linux" and PROC.joinpath("self", "stat").exists()
 SHOWS_SHARES = PROC.joinpath("self", "smaps_rollup").exists()
 PAGE_BYTES = os.sysconf("SC_PAGE_SIZE") if hasattr(os, "sysconf") else 4096
+TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK") if hasattr(os, "sysconf") else 100
 KILL_SECONDS = 4.0  # after which a process that the kernel does not let go of is given up
 ENOUGH_PROCESSES = 2000  # to know that there are too many
 
 
 @dataclass(frozen=True)
 class Process:
-    """One row of the system's process table; memory is resident, in bytes."""
+    """One row of the system's process table.
+
+    Attributes:
+        pid: its number.
+        parent: its parent's number.
+        group: its process group's number.
+        memory: what it has in memory, in bytes.
+        threads: how many it has.
+        state: the letter of its first thread's: R (runs, or waits for a processor), S, Z, ...
+        seconds: the processor time of all its threads; 0 where there is no /proc.
+        ended_seconds: the same of those that it started and that ended.
+    """
 
     pid: int
     parent: int
     group: int
     memory: int
     threads: int
-    is_zombie: bool
+    state: str
+    seconds: float = 0.0
+    ended_seconds: float = 0.0
+
+    @property
+    def is_zombie(self) -> bool:
+        """Whether it has ended, and its parent has not taken note."""
+        return self.state in "ZX"
 
 
 def descendants(pid: int, most: int = ENOUGH_PROCESSES) -> list[Process]:
@@ -48,6 +67,16 @@ def descendants(pid: int, most: int = ENOUGH_PROCESSES) -> list[Process]:
             found.append(process)
             waiting += _children(process.pid)
     return found
+
+
+def are_running(processes: Iterable[Process]) -> bool:
+    """Whether any of them runs or waits for a processor; False where that can't be known."""
+    if not HAS_PROC:
+        return False
+    return any(
+        process.state == "R" or (process.threads > 1 and "R" in _states_of_threads(process.pid))
+        for process in processes
+    )
 
 
 def in_use(processes: Iterable[Process]) -> int:
@@ -158,8 +187,20 @@ def _read(pid: int) -> Process | None:
         group=int(fields[2]),
         memory=int(fields[21]) * PAGE_BYTES,
         threads=int(fields[17]),
-        is_zombie=fields[0] in "ZX",
+        state=fields[0],
+        seconds=(int(fields[11]) + int(fields[12])) / TICKS_PER_SECOND,
+        ended_seconds=(int(fields[13]) + int(fields[14])) / TICKS_PER_SECOND,
     )
+
+
+def _states_of_threads(pid: int) -> Iterator[str]:
+    try:
+        tasks = list((PROC / str(pid) / "task").iterdir())
+    except OSError:  # it has ended
+        return
+    for task in tasks:
+        with suppress(OSError):
+            yield (task / "stat").read_text(errors="replace").rpartition(")")[2].split()[0]
 
 
 def _children(pid: int) -> Iterator[int]:
@@ -184,7 +225,7 @@ def _table_by_ps() -> Iterator[Process]:
         return
     for line in listing.stdout.splitlines():
         pid, parent, group, kib, state = line.split()[:5]
-        yield Process(int(pid), int(parent), int(group), int(kib) * 1024, 1, state.startswith("Z"))
+        yield Process(int(pid), int(parent), int(group), int(kib) * 1024, 1, state[0])
 
 
 def _below(pid: int, table: list[Process]) -> list[Process]:

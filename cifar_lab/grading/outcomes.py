@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping
-from functools import cache, lru_cache
-from importlib.util import find_spec
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -17,13 +15,8 @@ from cifar_lab.grading.verdicts import NotMadeError, SubmissionError
 
 CIFAR_FOLDERS = {"cifar10": "cifar-10-batches-py", "cifar100": "cifar-100-python"}
 SHOWN_CHARACTERS = 600
-# What a notebook may need beside the course's own packages, and a grading machine may lack.
-PACKAGES = re.compile(
-    "albumentations|captum|cv2|datasets|einops|fastai|fvcore|graphviz|ignite|keras|kornia|lightning|"
-    "livelossplot|mlflow|optuna|pandas|plotly|prettytable|ptflops|pytorch_lightning|ray|scipy|seaborn|"
-    "skimage|sklearn|tabulate|tensorboard|tensorflow|thop|timm|torch_optimizer|torchinfo|torchmetrics|"
-    "torchsummary|torchview|torchviz|transformers|umap|wandb|xgboost"
-)
+MOST = 2**53  # larger numbers are no counts, and take long to write down
+MOST_TEXT = 100_000
 OPTIMIZER = {
     "parameters": int,
     "network": int,
@@ -48,6 +41,8 @@ RUN_ANSWER: dict[str, Any] = {
         "saved_after_training": bool,
         "loaded_after_saving": bool,
         "tested_after_loading": bool,
+        "shortened": bool,
+        "loaded": [list],
     },
 }
 
@@ -73,6 +68,8 @@ def answer_of(
                 "Take out what ends the process, or writes where the checks do.",
             )
         return {"answer": outcome.answer, "arrays": outcome.arrays}
+    if outcome.status == "starved":
+        raise NotMadeError(outcome.reason, "Grade again when the machine has less to do.")
     printed = (outcome.stderr.strip() or outcome.stdout.strip())[-SHOWN_CHARACTERS:]
     raise SubmissionError(
         owner,
@@ -90,29 +87,69 @@ def _has_outline(value: Any, outline: Any) -> bool:
         )
     if isinstance(outline, list):
         return isinstance(value, list) and all(_has_outline(one, outline[0]) for one in value)
-    return isinstance(value, outline)
+    if outline is int and isinstance(value, bool):
+        return False
+    return isinstance(value, outline) and _is_of_reasonable_size(value)
+
+
+def _is_of_reasonable_size(value: Any) -> bool:
+    if isinstance(value, int):
+        return 0 <= value <= MOST
+    return not isinstance(value, str) or len(value) <= MOST_TEXT
 
 
 def is_run_answer(answer: Any) -> bool:
     """Whether an answer has all that the checks look into."""
     if not _has_outline(answer, RUN_ANSWER):
         return False
-    if answer.get("error") is not None:
-        return _has_outline(answer["error"], ERROR)
-    model = answer.get("model")
-    if not _has_outline(model, {"found": bool, "is_module": bool}):
+    if answer.get("error") is not None and not _has_outline(answer["error"], ERROR):
         return False
-    seeds = answer["watch"]["seeds"]
-    return (not model["is_module"] or _has_outline(model, MODEL)) and all(
-        isinstance(one, list) and len(one) == 2 and isinstance(one[0], str) for one in seeds
+    model, watch = answer.get("model"), answer["watch"]
+    if not _has_outline(model, {"found": bool, "is_module": bool, "type": str}):
+        return False
+    if model["is_module"] and not (
+        _has_outline(model, MODEL)
+        and all(_is_shape(name, shape) for name, shape in model["shapes"].items())
+    ):
+        return False
+    return all(_is_pair(one) for one in (*watch["seeds"], *watch["loaded"])) and all(
+        _has_outline(text, str) for file in watch["saved"].items() for text in file
     )
 
 
-@cache
-def installed_packages() -> list[str]:
-    """Which of the packages that a notebook may need this machine has."""
-    found = {name: find_spec(name) for name in PACKAGES.pattern.split("|")}
-    return [name for name, spec in found.items() if spec is not None and spec.origin is not None]
+def _is_shape(name: Any, shape: Any) -> bool:
+    return _has_outline(name, str) and _has_outline(shape, [int])
+
+
+def _is_pair(one: Any) -> bool:
+    """A name and what belongs to it: a seed's library and value, or what was done with a file."""
+    return (
+        isinstance(one, list)
+        and len(one) == 2
+        and _has_outline(one[0], str)
+        and (_has_outline(one[1], str) or (isinstance(one[1], int) and abs(one[1]) <= MOST))
+    )
+
+
+# What a look at a model is answered with, where the student's own process gives the answer.
+LOOK_VALUES: dict[str, Any] = {
+    "size": {"parameters": int, "statistics": int, "constants": int},
+    "finite": bool,
+    "shapes": [Mapping],
+    "alone": float,
+    "twice": {"difference": float, "changed": [str]},
+    "gradients": [str],
+    "overfit": float,
+}
+
+
+def is_look_answer(looks: Any) -> bool:
+    """Whether all looks at a model have values of the kinds that the checks look into."""
+    return isinstance(looks, Mapping) and all(
+        _has_outline(looks.get(name), {"error": str})
+        or _has_outline(looks.get(name), {"value": kind})
+        for name, kind in LOOK_VALUES.items()
+    )
 
 
 @lru_cache

@@ -11,7 +11,7 @@ import pytest
 
 from cifar_lab.grading.evidence import Evidence
 from cifar_lab.grading.grade import as_grade, fingerprint, judge
-from cifar_lab.grading.grade_class import PROCESS_WARNING
+from cifar_lab.grading.grade_class import process_warning
 from cifar_lab.grading.reports import details, summary, write_reports
 from cifar_lab.grading.sandbox import isolation_level
 from cifar_lab.grading.settings import settings_of
@@ -107,7 +107,7 @@ class Grading:
         grade = self.grade()
         terminalreporter.section("grade")
         if isolation_level() != "bubblewrap":
-            terminalreporter.line(PROCESS_WARNING)
+            terminalreporter.line(process_warning())
         if grade is not None:
             terminalreporter.line(f"{grade.submission}: {summary(grade)}")
         elif self.errors:

@@ -21,7 +21,8 @@ NOT_IN_XML = re.compile(r"[^\t\n\r\x20-\uD7FF\uE000-\uFFFD\U00010000-\U0010FFFF]
 STYLE = (
     "body{font:16px/1.5 sans-serif;max-width:60em;margin:2em auto;padding:0 1em}"
     "pre{white-space:pre-wrap;background:#f5f5f5;padding:.5em}section{border-top:1px solid #ccc}"
-    ".passed h2{color:#070}.failed h2{color:#b00}.blocked h2{color:#777}h2{font-size:1.1em}"
+    ".passed h2{color:#070}.failed h2{color:#b00}.blocked h2{color:#777}"
+    ".not-made h2{color:#850}h2{font-size:1.1em}"
 )
 
 
@@ -59,19 +60,24 @@ def summary(grade: Grade) -> str:
 
 
 def details(verdict: Verdict) -> str:
-    """What was expected, what was seen and how to mend it; as plain text."""
+    """What was expected, what was seen and how to fix it; as plain text."""
     lines = [f"expected: {verdict.expected}", f"seen:     {verdict.seen}"]
-    return "\n".join([*lines, f"mend:     {verdict.remedy}"] if verdict.remedy else lines)
+    return "\n".join([*lines, f"to do:    {verdict.remedy}"] if verdict.remedy else lines)
 
 
 def text_table(grade: Grade) -> str:
-    """All verdicts for a terminal or a notebook; details where a check did not pass."""
-    lines = []
+    """All verdicts for a terminal or a notebook; details where a check did not pass.
+
+    Checks that could not be made for one and the same reason give it once.
+    """
+    lines, told = [], set()
     for verdict in grade.verdicts:
         points = f"{verdict.earned:g}/{verdict.points:g}"
         lines.append(f"{SIGNS[verdict.status]} {points:>6}  {verdict.title}")
-        if verdict.status in (FAILED, NOT_MADE):
+        reason = (verdict.status, verdict.seen)
+        if verdict.status in (FAILED, NOT_MADE) and reason not in told:
             lines += [f"          {line}" for line in details(verdict).splitlines()]
+            told.add(reason)
     return "\n".join([*lines, summary(grade)])
 
 
@@ -136,20 +142,45 @@ def page(grade: Grade) -> str:
         f"<title>{html.escape(title)}</title><style>{STYLE}</style>",
         f"<h1>{html.escape(title)}</h1><p><b>{html.escape(summary(grade))}</b></p>",
     ]
-    for verdict in sorted(grade.verdicts, key=lambda one: one.status == PASSED):
-        points = f"{verdict.earned:g} of {verdict.points:g}"
-        parts.append(
-            f"<section class='{verdict.status}'><h2>{SIGNS[verdict.status]} "
-            f"{html.escape(verdict.title)} ({verdict.status}, {points})</h2>"
-            f"<p>Expected: {html.escape(verdict.expected)}</p>"
-            f"<p>Seen:</p><pre>{html.escape(verdict.seen)}</pre>"
-        )
-        if verdict.remedy:
-            parts.append(f"<p>How to mend it: {html.escape(verdict.remedy)}</p>")
-        parts.append("</section>")
+    for group in _groups(grade):
+        parts += _section(group)
     versions = ", ".join(f"{name} {version}" for name, version in grade.versions.items())
     footer = f"{versions}; isolation: {grade.isolation}; accuracy on {grade.dataset}"
     return "\n".join([*parts, f"<footer><small>{html.escape(footer)}</small></footer></html>"])
+
+
+def _groups(grade: Grade) -> list[list[Verdict]]:
+    """Verdicts to be told of together: what one cause blocked or kept from being made, once.
+
+    What failed comes first, what passed last.
+    """
+    groups: dict[tuple[str, ...], list[Verdict]] = {}
+    for verdict in grade.verdicts:
+        shared = verdict.status in (BLOCKED, NOT_MADE)
+        cause = (verdict.seen,) if shared else (verdict.check,)
+        groups.setdefault((verdict.status, *cause), []).append(verdict)
+    order = (FAILED, NOT_MADE, BLOCKED, PASSED)
+    return sorted(groups.values(), key=lambda group: order.index(group[0].status))
+
+
+def _section(group: list[Verdict]) -> list[str]:
+    """The part of the page on some verdicts with one cause."""
+    first, lines = group[0], []
+    lines.append(f"<section class='{first.status.replace(' ', '-')}'>")
+    for verdict in group:
+        points = f"{verdict.earned:g} of {verdict.points:g}"
+        lines.append(
+            f"<h2>{SIGNS[verdict.status]} {html.escape(verdict.title)} "
+            f"({verdict.status}, {points})</h2>"
+        )
+    if len(group) == 1:
+        lines.append(f"<p>Expected: {html.escape(first.expected)}</p>")
+    lines.append(f"<p>Seen:</p><pre>{html.escape(first.seen)}</pre>")
+    if first.status == NOT_MADE:
+        lines.append("<p>The grader could not look: this counts neither for nor against you.</p>")
+    if first.remedy:
+        lines.append(f"<p>What to do: {html.escape(first.remedy)}</p>")
+    return [*lines, "</section>"]
 
 
 def grades_csv(
@@ -166,17 +197,20 @@ def grades_csv(
     checks = list(dict.fromkeys(verdict.check for grade in rows for verdict in grade.verdicts))
     file = io.StringIO()
     writer = csv.writer(file, lineterminator="\n")
-    writer.writerow(["submission", "status", "points", "of", "not made", *checks])
+    writer.writerow(
+        ["submission", "status", "points", "of", "points not made", "not made", *checks]
+    )
     for grade in rows:
         by_check = {verdict.check: verdict for verdict in grade.verdicts}
         cells = ["" if check not in by_check else _cell_of(by_check[check]) for check in checks]
         status = "needs a look" if grade.not_made else "graded"
         not_made = " ".join(verdict.check for verdict in grade.not_made)
-        points = [f"{grade.earned:g}", f"{grade.possible:g}"]
+        missing = sum(verdict.points for verdict in grade.not_made)
+        points = [f"{grade.earned:g}", f"{grade.possible:g}", f"{missing:g}"]
         writer.writerow([_plain(grade.submission), status, *points, not_made, *cells])
     for status, names in (("grader error", without_grade), ("not graded yet", waiting)):
         for name in sorted(names):
-            writer.writerow([_plain(name), status, "", "", "", *[""] * len(checks)])
+            writer.writerow([_plain(name), status, *[""] * (4 + len(checks))])
     return file.getvalue()
 
 

@@ -15,11 +15,15 @@ The *driver* is our own Python source; it runs in the child and calls the studen
 and may print. It starts in an empty work folder, with its own HOME. An exception in it, or an end
 without an answer, makes the outcome "failed"; its text is the exception's.
 
-**What is promised** wherever this runs: `run_isolated` returns an outcome within the wall time and
-10 s, whatever the child does; memory, its work folder, processes and output are bounded; the answer
-is parsed as data (no pickles), and what is malformed is a "bad answer"; nothing of the parent's
-environment is handed on. The student's code shares its process with the driver and can forge the
-driver's answer: believe only what you verify, and keep labels in the parent. There is no GPU.
+**What is promised** wherever this runs: whatever the child does, `run_isolated` stops it after
+`Limits.wall_seconds` of time that is its own (it computes, or it waits by its own doing), so after
+little more than that on an idle machine. Time in which the machine is busy with other work does not
+count: the load is no verdict on a student. A run to which it left too little for `Limits.patience`
+times as long is stopped as "starved", about which the student is not to be told anything. Memory,
+its work folder, processes and output are bounded; the answer is parsed as data (no pickles), and
+what is malformed is a "bad answer"; nothing of the parent's environment is handed on. The student's
+code shares its process with the driver and can forge the driver's answer: believe only what you
+verify, and keep labels in the parent. There is no GPU.
 
 With the level **"bubblewrap"** (Linux, the package of that name installed and permitted) the child
 sees a file system with Python, its packages (of `cifar_lab`, not the grading), and what it was
@@ -31,7 +35,8 @@ With the level **"process"** the child may read and write whatever the user who 
 on this disk are not safe, and neither is the grading. It gets namespaces of its own for network and
 processes where the Linux kernel permits that to everybody; where it does not, and on macOS, the
 network is open, and who sets out to can kill the grader or leave a process behind. Grade work of
-people you do not know with bubblewrap. On macOS memory and processes are looked at once a second.
+people you do not know with bubblewrap. On macOS memory and processes are looked at once a second,
+and all time counts, however busy the machine is.
 """
 
 from __future__ import annotations
@@ -45,7 +50,7 @@ import site
 import sys
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
 from functools import cache
 from pathlib import Path
@@ -60,7 +65,14 @@ from cifar_lab.grading.isolation_child import THREADS_PER_PROCESS, TOKEN_BYTES
 from cifar_lab.grading.isolation_outcome import Outcome, judge
 from cifar_lab.grading.isolation_supervision import DEFAULT_LIMITS, SURPLUS, Limits, supervise
 
-__all__ = ["DEFAULT_LIMITS", "Limits", "Outcome", "isolation_level", "run_isolated"]
+__all__ = [
+    "DEFAULT_LIMITS",
+    "Limits",
+    "Outcome",
+    "isolation_level",
+    "isolation_reason",
+    "run_isolated",
+]
 
 NAMESPACES = True  # at the level "process": ask the kernel for them
 MOST_READABLE_MIB = 2048  # at the level "process", where it is copied
@@ -85,6 +97,7 @@ def run_isolated(
     arrays: Mapping[str, np.ndarray] = {},
     readable: Mapping[str, Path] = {},
     hidden: Sequence[Path] = (),
+    left_out: Callable[[Path], bool] = files.never,
     limits: Limits = DEFAULT_LIMITS,
 ) -> Outcome:
     """Run a driver in a child process with limits.
@@ -95,6 +108,8 @@ def run_isolated(
         arrays: arrays of numbers or booleans, by name.
         readable: files and folders that the child may read, by name. Links in them lead nowhere.
         hidden: folders that bubblewrap must not show, wherever they are.
+        left_out: is asked for each path below a readable folder where that is copied, which is at
+            the level "process"; where it is true, that and all below it is not there.
         limits: where the child is stopped.
 
     Returns:
@@ -123,7 +138,7 @@ def run_isolated(
         if level == "process":
             for name, path in readable.items():
                 try:
-                    files.copy(path, root / "readable" / name, MOST_READABLE_MIB)
+                    files.copy(path, root / "readable" / name, MOST_READABLE_MIB, left_out)
                 except OSError as error:
                     if error.errno == errno.ENOSPC:  # this machine's disk
                         raise
@@ -134,20 +149,32 @@ def run_isolated(
     return replace(outcome, seconds=time.monotonic() - started)
 
 
-@cache
 def isolation_level() -> str:
-    """How far a child is isolated on this machine: "bubblewrap" or "process" (tried once)."""
-    if sys.platform != "linux" or bubblewrap.program() is None:
-        return "process"
+    """How far a child is isolated on this machine: "bubblewrap" or "process"."""
+    return "process" if isolation_reason() else "bubblewrap"
+
+
+@cache
+def isolation_reason() -> str:
+    """Why a child is not isolated by bubblewrap on this machine (tried once); "" where it is."""
+    if sys.platform != "linux":
+        return "bubblewrap is for Linux alone"
+    if bubblewrap.program() is None:
+        return "bubblewrap is not installed"
     root = Path(tempfile.mkdtemp(prefix="cifar-lab-sandbox-")).resolve()
     try:
         _lay_out(root, PROBE, {}, {})
         outcome = _run(root, "bubblewrap", {}, Limits(wall_seconds=60))
-    except OSError:
-        return "process"
+    except OSError as error:  # with the end of what bubblewrap said
+        seen = str(error)
+    else:
+        if outcome.status == "ok":
+            return ""
+        seen = outcome.stderr.strip() or outcome.reason
     finally:
         files.remove(root)
-    return "bubblewrap" if outcome.status == "ok" else "process"
+    last_line = seen.strip().rpartition("\n")[2]
+    return f"bubblewrap could not start: {last_line}"
 
 
 def _lay_out(
@@ -186,7 +213,7 @@ def _run(
     (root / "inputs" / "settings.json").write_text(json.dumps(settings), encoding="utf-8")
     command = bubblewrap.command(root, readable, limits.file_mib, hidden) if enclosed else []
     inside = bubblewrap.INSIDE if enclosed else root
-    command += [sys.executable, "-B", str(inside / "inputs" / "child.py")]
+    command += [str(bubblewrap.interpreter()), "-B", str(inside / "inputs" / "child.py")]
     mark = secrets.token_hex(16)
     token = secrets.token_bytes(TOKEN_BYTES)
     group = cgroup.make(f"cifar-lab-{mark}", limits.processes * THREADS_PER_PROCESS + SURPLUS)
@@ -209,7 +236,7 @@ def _environment(inside: Path, enclosed: bool, mark: str) -> dict[str, str]:
     """All variables of the child: the same on every machine but for paths."""
     package = inside / "packages" if enclosed else bubblewrap.PACKAGE.parent
     variables = {
-        "PATH": f"{Path(sys.executable).parent}:/usr/local/bin:/usr/bin:/bin",
+        "PATH": f"{bubblewrap.interpreter().parent}:/usr/local/bin:/usr/bin:/bin",
         "HOME": str(inside / "work" / "home"),
         "TMPDIR": str(inside / "work" / "tmp"),
         "USER": "student",
@@ -217,6 +244,9 @@ def _environment(inside: Path, enclosed: bool, mark: str) -> dict[str, str]:
         "LANG": "C.UTF-8",
         "MPLBACKEND": "Agg",
         "CUDA_VISIBLE_DEVICES": "",
+        "WANDB_MODE": "offline",  # there is no network: libraries shall not look for it
+        "WANDB_SILENT": "true",
+        "HF_HUB_OFFLINE": "1",
         "PYTHONHASHSEED": "0",
         "PYTHONDONTWRITEBYTECODE": "1",
         "PYTHONUSERBASE": site.getuserbase(),

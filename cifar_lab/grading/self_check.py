@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path
+from typing import Any
 
 from cifar_lab.data import DATASETS
 from cifar_lab.grading.grade import grade_submission
@@ -34,8 +36,23 @@ def check(folder: Path, assignment: str | None, data_folder: Path | None) -> Non
     settings = Settings(
         assignment, dataset=dataset if dataset in DATASETS else "", data_folder=data_folder
     )
+    for name in _replaced_since(folder, content):
+        print(f"{name} is not the file that cifar_lab.submit wrote: submit again, or hand in both.")
     print(f"Checking {folder} as the grader will; this takes a minute or two.", flush=True)
     grade = grade_submission(folder, settings, notebook_missing_is_open=True)
     print(text_table(grade))
     if grade.not_made:
         print("A question mark is open: it could not be looked at here, and the grader will.")
+
+
+def _replaced_since(folder: Path, content: dict[str, Any]) -> list[str]:
+    """Files that have changed since the manifest was written, as a power cut may leave them."""
+    noted = content.get("files")
+    if not isinstance(noted, dict):
+        return []
+    return [
+        name
+        for name, digest in noted.items()
+        if (folder / name).is_file()
+        and hashlib.sha256((folder / name).read_bytes()).hexdigest() != digest
+    ]

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from cifar_lab.data import DATASETS
 from cifar_lab.errors import unknown_name
+from cifar_lab.files import read_text
 from cifar_lab.grading.sandbox import Limits
 from cifar_lab.grading.table import CHECKS, Check
 from cifar_lab.models.size import MAX_PARAMETERS, MLP_PARAMETERS
@@ -138,7 +139,7 @@ class Settings:
         content = asdict(replace(self, points={}))
         del content["data_folder"]
         content["points"] = {check.name: points for check, points in self.checks().items()}
-        content["template"] = None if self.template is None else self.template.read_text()
+        content["template"] = None if self.template is None else read_text(self.template)
         return content
 
 
@@ -191,8 +192,8 @@ def settings_of(config: pytest.Config) -> Settings:
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        text = path.read_text(encoding="utf-8")
-        if path.suffix == ".json":
+        text = read_text(path)
+        if path.suffix.lower() == ".json":
             content = json.loads(text)
         else:
             try:

@@ -74,7 +74,7 @@ CHECKS: dict[str, Check] = {
         ),
         Check(
             "overfits_one_batch",
-            "The model can learn a batch by heart",
+            "The model can overfit a batch",
             "a cross-entropy below {overfit_loss} on {overfit_images} images after at most 300 "
             "steps of Adam",
             (6, 4),
@@ -165,7 +165,8 @@ CHECKS: dict[str, Check] = {
             "choices_discussed",
             "The five choices are discussed in your own words",
             "under a heading each, at least {min_words} words of your own on model architecture, "
-            "hyperparameters, regularisation, optimizer and validation scheme",
+            "hyperparameters, regularisation, optimizer and validation scheme; a topic with fewer "
+            "words earns its fifth in proportion",
             (None, 10),
         ),
     )

@@ -15,15 +15,25 @@ class SubmissionError(Exception):
         owner: the check that fails by it; others that need the same are blocked.
         seen: what was found.
         remedy: what the student can do.
+        share: of the check's points that are earned all the same, from 0 to 1.
     """
 
-    def __init__(self, owner: str, seen: str, remedy: str) -> None:
+    def __init__(self, owner: str, seen: str, remedy: str, share: float = 0.0) -> None:
         super().__init__(f"{seen} {remedy}")
-        self.owner, self.seen, self.remedy = owner, seen, remedy
+        self.owner, self.seen, self.remedy, self.share = owner, seen, remedy, share
 
 
 class NotMadeError(Exception):
-    """A check can't be made on this machine or from these files; nobody's fault is shown."""
+    """A check can't be made on this machine or from these files; nobody's fault is shown.
+
+    Args:
+        seen: why it could not be made.
+        remedy: what the student or the instructor can do.
+    """
+
+    def __init__(self, seen: str, remedy: str = "") -> None:
+        super().__init__(seen)
+        self.seen, self.remedy = seen, remedy
 
 
 @dataclass(frozen=True)
@@ -33,13 +43,14 @@ class Verdict:
     Attributes:
         check: its name.
         title: what holds where it passes.
-        status: "passed"; "failed"; "blocked" (not looked at, since another check failed: no
-            points); "not made" (it could not be made: neither for nor against the student).
+        status: "passed"; "failed" (the work is not as it should be); "blocked" (not looked at,
+            since another check failed: no points); "not made" (the grader could not look: neither
+            for nor against the student).
         points: that it is worth.
-        earned: all of them or none.
+        earned: all of them, none, or a share where part of what was asked for is there.
         expected: what was expected.
         seen: what was seen.
-        remedy: how to mend it; "" where nothing is to be mended.
+        remedy: how to fix it, or what makes the check possible; "" where nothing is to be done.
     """
 
     check: str

@@ -6,6 +6,8 @@ grade every submission in it.
 
 from __future__ import annotations
 
+import importlib
+import importlib.util
 import io
 import json
 import multiprocessing
@@ -21,7 +23,7 @@ from typing import Any
 
 import numpy as np
 
-from cifar_lab.grading.evidence import DRIVERS
+from cifar_lab.grading.evidence import DRIVER_PACKAGE, DRIVERS
 from cifar_lab.grading.sandbox import Limits, Outcome
 
 # A process that has imported what takes seconds, and nothing has been computed in: its copies start
@@ -40,6 +42,7 @@ def run_forked(
     readable: Mapping[str, Path] = {},
     hidden: Sequence[Path] = (),
     limits: Limits | None = None,
+    left_out: object = None,
 ) -> Outcome:
     """What `run_isolated` gives, without any isolation."""
     name = script.strip().splitlines()[-1].partition(".")[0]
@@ -90,6 +93,9 @@ def _drive(
     child.readable = lambda name: readable[name].absolute()
     child.answer = lambda content, **back: result.write_bytes(pickle.dumps((content, back, "")))
     sys.modules["child"] = child
-    sys.path.insert(0, str(DRIVERS))
-    __import__(name)
-    sys.modules[name].main()
+    place = importlib.util.spec_from_file_location(
+        DRIVER_PACKAGE, DRIVERS / "__init__.py", submodule_search_locations=[str(DRIVERS)]
+    )
+    assert place is not None and place.loader is not None
+    sys.modules[DRIVER_PACKAGE] = importlib.util.module_from_spec(place)
+    importlib.import_module(f"{DRIVER_PACKAGE}.{name}").main()

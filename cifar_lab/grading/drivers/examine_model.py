@@ -1,21 +1,52 @@
-"""Looks at a model that comes as a program, or from the library: no student's code runs here."""
+"""Looks at a model: as a program or from the library, where no student's code runs; or as it is.
+
+A network that `torch.export` can't turn into a program is looked at where its notebook ran.
+"""
 
 from __future__ import annotations
 
 import math
 import traceback
-from collections.abc import Callable
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import child
 import numpy as np
 import torch
-from loading_model import load_model, load_weights
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _NormBase
+
+from .loading_model import load_model, load_weights, shapes_of, ties_of
 
 BATCH_STATISTICS = (3, 4)  # the arguments of a batch normalisation that training does not learn
+OF_MODULES = frozenset(nn.Module().__dict__)  # PyTorch's own attributes
 GRADIENT_TRIES = 5
 OVERFIT_STEPS, OVERFIT_RATES = 300, (1e-2, 1e-3, 3e-2, 1e-4)
+IMAGES_AT_A_TIME = 250
+
+
+@dataclass
+class Subject:
+    """What is looked at.
+
+    Attributes:
+        model: computes logits from images, in eval mode.
+        tensors: its state_dict, which the weights' file is compared with.
+        size: how many numbers it computes with, by kind.
+        image_size: height and width of the images that it takes.
+    """
+
+    model: nn.Module
+    tensors: Mapping[str, Tensor]
+    size: Callable[[], dict[str, int]]
+    image_size: int
+
+    def images(self, count: int) -> Tensor:
+        """Coarse patterns: of fine noise, every image would have the same average."""
+        coarse = torch.rand(count, 3, 8, 8, generator=torch.Generator().manual_seed(count))
+        return nn.functional.interpolate(coarse, size=self.image_size, mode="nearest")
 
 
 def main() -> None:
@@ -28,21 +59,43 @@ def main() -> None:
     except Exception as error:
         child.answer({"load_error": f"{type(error).__name__}: {error}"[:2000]})
         return
-    model = program.module()
-    answer: dict[str, Any] = {}
-    looks: dict[str, Callable[[], Any]] = {
-        "size": lambda: size(program),
-        "weights": lambda: compare_weights(program) if arguments["weights"] else None,
-        "shapes": lambda: output_shapes(model),
-        "alone": lambda: alone_and_together(model),
-        "twice": lambda: twice(model),
-        "logits": lambda: None,
-        "gradients": lambda: without_gradient(model),
-        "overfit": lambda: overfit(model, arguments),
-    }
+    subject = Subject(
+        program.module(),
+        program.state_dict,
+        lambda: size_of_program(program),
+        arguments["image_size"],
+    )
+    answer, arrays = take_looks(subject, arguments)
+    child.answer(answer, **arrays)
+
+
+def take_looks(
+    subject: Subject, arguments: Mapping[str, Any]
+) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    """Every look's value or error, and the logits of the images that were handed over."""
     arrays: dict[str, np.ndarray] = {}
-    if arguments["images"]:
-        looks["logits"] = lambda: arrays.update(logits=logits(model))
+
+    def measure() -> None:
+        arrays["logits"] = logits(subject, None)
+        if arguments["normalisation"] is not None:
+            arrays["normalised_logits"] = logits(subject, arguments["normalisation"])
+
+    looks: dict[str, Callable[[], Any]] = {
+        "size": subject.size,
+        "weights": lambda: compare_weights(subject.tensors, arguments["preferred"]),
+        "finite": lambda: all_finite(subject.tensors.values()),
+        "shapes": lambda: output_shapes(subject),
+        "alone": lambda: alone_and_together(subject),
+        "twice": lambda: twice(subject),
+        "logits": measure,
+        "gradients": lambda: without_gradient(subject),
+        "overfit": lambda: overfit(subject, arguments),
+    }
+    if not arguments["weights"]:
+        del looks["weights"]
+    if not arguments["images"]:
+        del looks["logits"]
+    answer: dict[str, Any] = {}
     for name, look in looks.items():
         try:
             answer[name] = {"value": look()}
@@ -52,10 +105,10 @@ def main() -> None:
             text = str(error).strip().splitlines() or [""]
             answer[name] = {"error": f"{type(error).__name__}: {text[0]}"[:1000]}
             traceback.print_exc()
-    child.answer(answer, **arrays)
+    return answer, arrays
 
 
-def size(program: Any) -> dict[str, int]:
+def size_of_program(program: Any) -> dict[str, int]:
     """Numbers in the parameters, in the batch normalisation's statistics, and in all else."""
     signature = program.graph_signature
     targets = {
@@ -68,64 +121,114 @@ def size(program: Any) -> dict[str, int]:
         if "batch_norm" in str(node.target):
             used = [node.args[place] for place in BATCH_STATISTICS if place < len(node.args)]
             statistics |= {targets.get(str(argument)) for argument in used}
-    tensors = {**program.constants, **program.state_dict}
     parameters = set(signature.parameters)
-    counts = {"parameters": 0, "statistics": 0, "constants": 0}
-    seen = set()
-    for name, tensor in tensors.items():
-        if not torch.is_tensor(tensor):
-            continue
+
+    def kind(name: str, tensor: Tensor) -> str:
+        if name in parameters:
+            return "parameters"
+        counts_batches = name.endswith("num_batches_tracked") and tensor.numel() == 1
+        return "statistics" if name in statistics or counts_batches else "constants"
+
+    tensors = {**program.constants, **program.state_dict}
+    return _count((kind(name, each), each) for name, each in tensors.items() if _is_tensor(each))
+
+
+def size_of_module(model: nn.Module, images: Tensor) -> dict[str, int]:
+    """The same of a network as it is, without what a forward pass keeps of its images."""
+    before = list(_plain_tensors(model))
+    with torch.no_grad():
+        model(images)
+    after = {id(tensor) for tensor in _plain_tensors(model)}
+    statistics = {
+        id(buffer)
+        for layer in model.modules()
+        if isinstance(layer, _NormBase)
+        for buffer in layer.buffers(recurse=False)
+    }
+    learnt = [("parameters", each) for each in model.parameters()]
+    kept = [
+        ("statistics" if id(each) in statistics else "constants", each) for each in model.buffers()
+    ]
+    others = [
+        ("parameters" if isinstance(each, nn.Parameter) else "constants", each)
+        for each in before
+        if id(each) in after
+    ]
+    return _count([*learnt, *kept, *others])
+
+
+def _plain_tensors(model: nn.Module) -> Iterator[Tensor]:
+    """Tensors in a network's plain attributes, in lists and dicts too."""
+    for layer in model.modules():
+        waiting = [value for name, value in layer.__dict__.items() if name not in OF_MODULES]
+        while waiting:
+            value = waiting.pop()
+            if _is_tensor(value):
+                yield value
+            elif isinstance(value, list | tuple | set):
+                waiting += value
+            elif isinstance(value, dict):
+                waiting += value.values()
+
+
+def _is_tensor(value: Any) -> bool:
+    return torch.is_tensor(value)
+
+
+def _count(tensors: Iterable[tuple[str, Tensor]]) -> dict[str, int]:
+    """Numbers by kind; a tensor under several names counts once."""
+    counts, seen = {"parameters": 0, "statistics": 0, "constants": 0}, set()
+    for kind, tensor in tensors:
         place = (tensor.data_ptr(), tuple(tensor.shape))
-        if tensor.numel() and place in seen:  # a shared one counts once
+        if tensor.numel() and place in seen:
             continue
         seen.add(place)
-        if name in parameters:
-            counts["parameters"] += tensor.numel()
-        elif name in statistics or (name.endswith("num_batches_tracked") and tensor.numel() == 1):
-            counts["statistics"] += tensor.numel()
-        else:
-            counts["constants"] += tensor.numel()
+        counts[kind] += tensor.numel()
     return counts
 
 
-def compare_weights(program: Any) -> dict[str, Any]:
-    """Where the file's tensors differ from the program's."""
+def compare_weights(tensors: Mapping[str, Tensor], preferred: list[str]) -> dict[str, Any]:
+    """Where the file's tensors differ from the model's."""
+    mine = {name: tensor.detach() for name, tensor in tensors.items()}
+    shapes = shapes_of(mine)
     try:
-        weights = load_weights(program.state_dict)
+        loaded = load_weights(shapes, preferred, ties_of(mine))
     except Exception as error:
         return {"load_error": f"{type(error).__name__}: {error}"[:1500]}
-    mine = {name: tensor.detach() for name, tensor in program.state_dict.items()}
-    differing = [
-        name
-        for name in sorted(mine.keys() & weights.keys())
-        if mine[name].shape == weights[name].shape
-        and not torch.allclose(mine[name].double(), weights[name].double(), rtol=1e-3, atol=1e-5)
-    ]
+    weights = loaded.tensors
+    both = sorted(mine.keys() & weights.keys())
     return {
+        "file": loaded.file,
         "missing": sorted(mine.keys() - weights.keys())[:5],
         "unknown": sorted(weights.keys() - mine.keys())[:5],
         "other_shape": [
-            f"{name}: {tuple(weights[name].shape)}, expected {tuple(mine[name].shape)}"
-            for name in sorted(mine.keys() & weights.keys())
-            if mine[name].shape != weights[name].shape
+            f"{name}: {tuple(weights[name].shape)}, expected {shapes[name]}"
+            for name in both
+            if weights[name].shape != shapes[name]
         ][:5],
-        "other_values": differing[:5],
+        "other_values": [
+            name
+            for name in both
+            if weights[name].shape == shapes[name]
+            and not torch.allclose(
+                mine[name].double(), weights[name].double(), rtol=1e-3, atol=1e-5, equal_nan=True
+            )
+        ][:5],
     }
 
 
-def _images(count: int) -> Tensor:
-    """Coarse patterns: of fine noise, every image would have the same average."""
-    coarse = torch.rand(count, 3, 8, 8, generator=torch.Generator().manual_seed(count))
-    return coarse.repeat_interleave(4, dim=2).repeat_interleave(4, dim=3)
+def all_finite(tensors: Iterable[Tensor]) -> bool:
+    """Whether no weight is NaN or infinite, as a diverged training leaves them."""
+    return all(bool(tensor.isfinite().all()) for tensor in tensors)
 
 
-def output_shapes(model: nn.Module) -> list[dict[str, Any]]:
+def output_shapes(subject: Subject) -> list[dict[str, Any]]:
     """What comes out for 1, 2 and 7 images."""
     shapes: list[dict[str, Any]] = []
     for count in (2, 1, 7):
         try:
             with torch.no_grad():
-                outputs = model(_images(count))
+                outputs = subject.model(subject.images(count))
         except Exception as error:
             text = (str(error).strip().splitlines() or [""])[0]
             shapes.append({"images": count, "error": f"{type(error).__name__}: {text}"[:500]})
@@ -138,64 +241,95 @@ def output_shapes(model: nn.Module) -> list[dict[str, Any]]:
     return shapes
 
 
-def alone_and_together(model: nn.Module) -> float:
+def alone_and_together(subject: Subject) -> float:
     """The largest difference between an image's logits alone and among others, as a share of
     the largest logit."""
-    images = _images(8)
+    model, images = subject.model, subject.images(8)
     images[4:] *= 0.2  # a batch whose other images are unlike
     with torch.no_grad():
-        together = model(images)[:2]
+        together = model(images.clone())[:2]
         pairs = torch.cat([model(images[:2].flip(0)).flip(0), together])
-        expected = torch.cat([model(image[None]) for image in images[:2]])
+        expected = torch.cat([model(image[None].clone()) for image in images[:2]])
     scale = float(together.abs().max()) or 1.0
     return float((pairs.reshape(2, 2, -1) - expected).abs().max()) / scale
 
 
-def twice(model: nn.Module) -> dict[str, Any]:
+def twice(subject: Subject) -> dict[str, Any]:
     """The largest difference between two passes, and which tensors of the model they changed."""
-    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
-    images = _images(8)
+    before = {name: tensor.detach().clone() for name, tensor in subject.model.state_dict().items()}
+    images = subject.images(8)
     with torch.no_grad():
-        first, second = model(images), model(images)
+        first, second = subject.model(images.clone()), subject.model(images.clone())
     changed = [
-        name for name, tensor in model.state_dict().items() if not torch.equal(tensor, before[name])
+        name
+        for name, tensor in subject.model.state_dict().items()
+        if not torch.equal(tensor.nan_to_num(), before[name].nan_to_num())
     ]
     return {"difference": float((first - second).abs().max()), "changed": changed[:5]}
 
 
-def logits(model: nn.Module) -> np.ndarray:
-    """Of all images that were handed over, in their order, (N, classes)."""
+def logits(subject: Subject, normalisation: dict[str, list[float]] | None) -> np.ndarray:
+    """Of all images that were handed over, in their order, (N, classes).
+
+    Args:
+        subject: the model.
+        normalisation: `mean` and `std` of each channel; None for images in [0, 1] as they are.
+    """
     images = torch.from_numpy(child.array("images"))
-    with torch.inference_mode():
-        parts = [model(part.float() / 255).float() for part in images.split(250)]
+    parts = []
+    for part in images.split(IMAGES_AT_A_TIME):
+        scaled = part.float() / 255
+        if subject.image_size != scaled.shape[-1]:
+            scaled = nn.functional.interpolate(
+                scaled, size=subject.image_size, mode="bilinear", antialias=True
+            )
+        if normalisation is not None:
+            mean, std = (
+                torch.tensor(normalisation[name]).view(1, -1, 1, 1) for name in ("mean", "std")
+            )
+            scaled = (scaled - mean) / std
+        with torch.no_grad():
+            parts.append(subject.model(scaled).float())
     return torch.cat(parts).numpy()
 
 
-def without_gradient(model: nn.Module) -> list[str]:
-    """The parameters that got no gradient from several batches, or only zeros."""
-    waiting = dict(model.named_parameters())
-    for parameter in waiting.values():
+def without_gradient(subject: Subject) -> list[str]:
+    """The parameters that got no gradient from several batches, or only zeros.
+
+    A tensor under several names is one parameter.
+    """
+    model = subject.model
+    names: dict[tuple[int, ...], list[str]] = defaultdict(list)
+    places = {name: (tensor.data_ptr(), *tensor.shape) for name, tensor in subject.tensors.items()}
+    for name, parameter in model.named_parameters(remove_duplicate=False):
+        names[places.get(name, (parameter.data_ptr(), *parameter.shape))].append(name)
+    parameters = dict(model.named_parameters(remove_duplicate=False))
+    for parameter in parameters.values():
         parameter.requires_grad_(True)
+    waiting = list(names.values())
     for attempt in range(GRADIENT_TRIES):
-        outputs = model(_images(8 + attempt))
+        outputs = model(subject.images(8 + attempt))
         model.zero_grad()
         (outputs * torch.randn_like(outputs)).sum().backward()
-        waiting = {
-            name: parameter
-            for name, parameter in waiting.items()
-            if parameter.grad is None or not parameter.grad.abs().sum() > 0
-        }
+        waiting = [
+            group for group in waiting if not any(_has_gradient(parameters[one]) for one in group)
+        ]
         if not waiting:
             break
-    return list(waiting)
+    return [group[0] for group in waiting]
 
 
-def overfit(model: nn.Module, arguments: dict[str, Any]) -> float:
+def _has_gradient(parameter: Tensor) -> bool:
+    return parameter.grad is not None and bool(parameter.grad.abs().sum() > 0)
+
+
+def overfit(subject: Subject, arguments: Mapping[str, Any]) -> float:
     """The lowest cross-entropy that Adam reaches on one batch, from the trained weights on."""
-    count, goal = arguments["overfit_images"], arguments["overfit_loss"]
-    images = _images(count)
+    model, count = subject.model, arguments["overfit_images"]
+    goal = arguments["overfit_loss"]
+    images = subject.images(count)
     labels = torch.arange(count) % arguments["num_classes"]
-    start = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    start = {name: tensor.detach().clone() for name, tensor in model.state_dict().items()}
     for parameter in model.parameters():
         parameter.requires_grad_(True)
     lowest = math.inf
@@ -203,7 +337,7 @@ def overfit(model: nn.Module, arguments: dict[str, Any]) -> float:
         model.load_state_dict(start)
         optimizer = torch.optim.Adam(model.parameters(), lr=rate)
         for _ in range(OVERFIT_STEPS):
-            loss = nn.functional.cross_entropy(model(images), labels)
+            loss = nn.functional.cross_entropy(model(images.clone()), labels)
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()

@@ -2,69 +2,66 @@
 
 from __future__ import annotations
 
-import copy
-import importlib.metadata
-import io
 import os
 import random
-import re
 import shutil
 import sys
 import traceback
-import types
-import warnings
-from contextlib import suppress
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import child
-import no_gpu
 import numpy as np
-import standin
 import torch
-from loading_model import load_weights
 from torch import nn
-from watching import Watch, digest
 
 import cifar_lab
+from cifar_lab.models.export import export_program
+from cifar_lab.models.wrapping import unwrap
 
-COLAB_FOLDER = "/content"
-COLAB_PATH = re.compile(rf"(?<![\w/:.}}-]){COLAB_FOLDER}(?![\w-])[^\n'\"]*")
+from . import downloads, no_gpu, platforms, seen, standin
+from .examine_model import Subject, size_of_module, take_looks
+from .loading_model import load_weights, shapes_of, ties_of
+from .watching import Watch, digest
+
 SOURCE_LINES, ERROR_CHARACTERS = 12, 2_000
-NOT_COPIED = {".pt", ".pth", ".pt2", ".ckpt", ".ipynb"}  # with weights at hand nothing is trained
 
 
 def main() -> None:
-    """Run all cells, look at the model and answer."""
+    """Run the cells, watch, and answer with what was seen and with the model as a program."""
     arguments = child.arguments()
-    cells = arguments["cells"]
-    _copy_files(child.readable("submission"))
-    _imitate_colab(arguments["version"])
+    sys.modules.pop("child", None)  # a student's file may be called so
+    _copy_files(child.readable("submission"), arguments["helpers"])
+    platforms.imitate(arguments["version"])
     submitted: list[Any] = []
     _take_submissions(submitted)
     torch.set_num_threads(1)
-    no_gpu.install()
     torch.compile = _as_it_is  # minutes of compiling, for a few batches
     nn.Module.compile = lambda self, *arguments, **options: None
-    uses_torchvision = any("torchvision" in cell["source"] for cell in cells)
-    standin.install(
-        arguments["num_classes"], arguments["variant"], arguments["batches"], uses_torchvision
-    )
+    classes, variant = arguments["num_classes"], arguments["variant"]
+    standin.install(classes, variant, arguments["length"])
+    downloads.install(standin.draw(classes, variant), standin.class_names(classes))
     random.seed(0)
     np.random.seed(0)
     torch.manual_seed(0)
     torch.backends.cudnn.benchmark = False
-    watch = Watch()
+    watch = Watch(classes, variant)
     shell = _shell()
-    watch.start()
-    answer: dict[str, Any] = {"error": _run(shell, _at_home(cells))}
-    watch.stop()
-    answer["watch"] = watch.report()
-    arrays: dict[str, np.ndarray] = {}
-    if answer["error"] is None:
-        model = submitted[-1] if submitted else _handed_in(shell.user_ns)
-        answer["model"], arrays = _look_at(model, bool(submitted), arguments)
-    child.answer(answer, **arrays)
+    sources = [cell["source"] for cell in arguments["cells"]]
+    platforms.make_folders(sources)
+    with no_gpu.stand_in(pretend=arguments["pretend_gpu"]):
+        watch.start()
+        error = _run(shell, arguments["cells"])
+        watch.stop()
+        report = watch.report()
+        arguments["image_size"] = seen.image_size(report)
+        arguments["normalisation"] = seen.normalisation(report)
+        if not arguments["weights_are_named"]:
+            arguments["preferred"] = seen.preferred_files(report)
+        model = submitted[-1] if submitted else _handed_in(shell.user_ns, watch, arguments)
+        found, arrays = _look_at(model, bool(submitted), arguments)
+    child.answer({"error": error, "watch": report, "model": found}, **arrays)
 
 
 def _shell() -> Any:
@@ -84,9 +81,9 @@ def _shell() -> Any:
 
 
 def _run(shell: Any, cells: list[dict[str, Any]]) -> dict[str, Any] | None:
-    """None where every cell ran; else which failed, and how."""
+    """None where every cell ran; else which failed, and how. Behind it none is run."""
     for place, cell in enumerate(cells, 1):
-        result = shell.run_cell(cell["source"], store_history=True)
+        result = shell.run_cell(platforms.moved(cell["source"]), store_history=True)
         error = result.error_before_exec or result.error_in_exec
         if error is not None and not cell["may_fail"]:
             return {
@@ -112,98 +109,32 @@ def _failing_lines(source: str, error: BaseException) -> str:
     return "\n".join(f"{'>' if number == failed else ' '} {line}" for number, line in shown)
 
 
-def _copy_files(folder: Path) -> None:
-    """The notebook's own helpers lie beside it, where it can also write."""
-    if not folder.is_dir():
-        return
-    for path in folder.rglob("*"):
-        if path.is_file() and not path.is_symlink() and path.suffix not in NOT_COPIED:
-            target = Path.cwd() / path.relative_to(folder)
-            target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(path, target)
+def _copy_files(folder: Path, names: list[str]) -> None:
+    """The notebook's own helpers lie beside it, where it can also write.
+
+    A helper may have the name of a module that was imported before, such as `profile.py`: in the
+    notebook's cells the student's own is meant.
+    """
+    for name in names:
+        source, target = folder / name, Path.cwd() / name
+        if not source.is_file() or source.is_symlink():
+            continue
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if target.suffix == ".py":
+            text = source.read_bytes().decode("utf-8-sig", errors="surrogateescape")
+            platforms.make_folders([text])
+            target.write_bytes(platforms.moved(text).encode("utf-8", errors="surrogateescape"))
+        else:
+            shutil.copyfile(source, target)
+    for path in Path.cwd().iterdir():
+        if path.suffix == ".py" or (path / "__init__.py").is_file():
+            sys.modules.pop(path.stem, None)
     sys.path.insert(0, str(Path.cwd()))
-
-
-def _imitate_colab(installed: str) -> None:
-    """Cells that only a Colab machine needs do nothing, and the package counts as installed."""
-    colab = types.ModuleType("google.colab")
-    for name in (
-        "drive",
-        "files",
-        "output",
-        "userdata",
-        "auth",
-        "runtime",
-        "patches",
-        "data_table",
-    ):
-        part = types.ModuleType(f"google.colab.{name}")
-        part.__getattr__ = _do_nothing
-        setattr(colab, name, part)
-        sys.modules[f"google.colab.{name}"] = part
-    google = types.ModuleType("google")
-    google.colab = colab
-    google.__path__ = []
-    sys.modules.setdefault("google", google)
-    sys.modules["google.colab"] = colab
-    find = importlib.metadata.version
-
-    def version(name: str) -> str:
-        return installed if name in ("cifar-lab", "cifar_lab") else find(name)
-
-    importlib.metadata.version = version
-
-
-def _at_home(cells: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The cells with Colab's folder in the work folder, and with the Drive's that they name."""
-    Path("drive", "MyDrive").mkdir(parents=True, exist_ok=True)
-    text = "\n".join(cell["source"] for cell in cells)
-    makes_its_own = "mkdir" in text or "makedirs" in text
-    for path in COLAB_PATH.findall(text):
-        folder = Path(f".{path.removeprefix(COLAB_FOLDER)}")
-        with suppress(OSError):  # what is no path: the cell itself will tell
-            folder.parent.mkdir(parents=True, exist_ok=True)
-            if "/drive/" in path and not folder.suffix and not makes_its_own:
-                folder.mkdir(exist_ok=True)
-
-    def move(path: re.Match[str]) -> str:
-        return f"{Path.cwd()}{path[0].removeprefix(COLAB_FOLDER)}"
-
-    return [{**cell, "source": COLAB_PATH.sub(move, cell["source"])} for cell in cells]
 
 
 def _as_it_is(model: Any = None, **options: Any) -> Any:
     """In `torch.compile`'s place, which is also called without a model, as a decorator."""
     return model if model is not None else lambda function: function
-
-
-def _handed_in(variables: dict[str, Any]) -> Any:
-    """The variable `model`, or else the one network of the stored weights' names and shapes."""
-    model = variables.get("model")
-    try:
-        weights = load_weights(model.state_dict() if isinstance(model, nn.Module) else ())
-    except Exception:  # the check of the weights says so
-        return model
-    found = [model]
-    for name, value in variables.items():
-        if name.startswith("_"):  # IPython's own
-            continue
-        inside = list(value.values()) if isinstance(value, dict) else value
-        found += inside if isinstance(inside, list | tuple) else [value]
-    stored = {name: tensor.shape for name, tensor in weights.items()}
-    for each in found:
-        if isinstance(each, nn.Module):
-            shapes = {name: tensor.shape for name, tensor in each.state_dict().items()}
-            if shapes == stored:
-                return each
-    return model
-
-
-def _do_nothing(name: str) -> Any:
-    """For Colab's functions; Python's own attributes of a module are not made up."""
-    if name.startswith("__"):
-        raise AttributeError(name)
-    return lambda *arguments, **options: None
 
 
 def _take_submissions(submitted: list[Any]) -> None:
@@ -221,49 +152,101 @@ def _take_submissions(submitted: list[Any]) -> None:
         module.check_submission = check_submission
 
 
+def _handed_in(variables: dict[str, Any], watch: Watch, arguments: Mapping[str, Any]) -> Any:
+    """The network that is meant where none was submitted.
+
+    The one that the stored weights fit: `model` first, then others by their names; without weights
+    `model`, or else the network that was trained last.
+    """
+    networks = _networks(variables)
+    model = variables.get("model")
+    if isinstance(model, nn.Module):
+        networks.insert(0, model)
+    if arguments["weights"]:
+        for each in networks:
+            if _fits(each, arguments["preferred"]):
+                return each
+    if model is not None:
+        return model
+    trained = {id(parameter) for parameter in watch.last_parameters}
+    for each in networks:
+        if trained and {id(parameter) for parameter in each.parameters()} >= trained:
+            return each
+    return None
+
+
+def _networks(variables: dict[str, Any]) -> list[nn.Module]:
+    """The networks among a notebook's variables, also in lists and dicts, and in what holds one."""
+    found: list[nn.Module] = []
+    for name, value in variables.items():
+        if name.startswith("_"):  # IPython's own
+            continue
+        inside = list(value.values()) if isinstance(value, dict) else value
+        candidates = list(inside) if isinstance(inside, list | tuple) else [value]
+        for each in candidates:  # a trainer or a result may hold its model as an attribute
+            kept = vars(each).values() if hasattr(each, "__dict__") else ()
+            others = () if isinstance(each, nn.Module | type) or callable(each) else kept
+            found += [one for one in (each, *others) if isinstance(one, nn.Module)]
+    return found
+
+
+def _fits(model: nn.Module, preferred: list[str]) -> bool:
+    state = unwrap(model).state_dict()
+    try:
+        return load_weights(shapes_of(state), preferred, ties_of(state)).fits
+    except Exception:  # the check of the weights says so
+        return False
+
+
 def _look_at(
     model: Any, is_submitted: bool, arguments: dict[str, Any]
 ) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-    """What the model is; and, where it is asked for, the program that computes it."""
-    seen: dict[str, Any] = {
+    """What the model is; and, where it is asked for, the program that computes it, or all looks."""
+    found: dict[str, Any] = {
         "found": model is not None,
         "type": type(model).__name__,
         "is_module": isinstance(model, nn.Module),
         "submitted": is_submitted,
     }
-    if not seen["is_module"]:
-        return seen, {}
+    if not found["is_module"]:
+        return found, {}
+    model = unwrap(model)
+    found["type"] = type(model).__name__
     state = model.state_dict()
-    seen["digest"] = digest(state.values())
-    seen["trained"] = digest(model.parameters())
-    seen["shapes"] = {name: list(tensor.shape) for name, tensor in state.items()}
-    seen["parameters"] = sum(parameter.numel() for parameter in model.parameters())
-    if not arguments["export"]:
-        return seen, {}
-    model = copy.deepcopy(model).cpu().eval()
+    found["digest"] = digest(state.values())
+    found["trained"] = digest(model.parameters())
+    found["shapes"] = {name: list(tensor.shape) for name, tensor in state.items()}
+    found["parameters"] = sum(parameter.numel() for parameter in model.parameters())
+    if arguments["then"] == "nothing":
+        return found, {}
+    model.cpu().eval()
+    model.zero_grad(set_to_none=True)
     if arguments["weights"]:
-        try:
-            model.load_state_dict(load_weights(model.state_dict()))
-        except Exception as error:  # a damaged file makes torch.load raise almost anything
-            seen["weights_error"] = f"{type(error).__name__}: {error}"[:ERROR_CHARACTERS]
+        _load(model, arguments["preferred"])
+    if arguments["then"] == "look":
+        looks, arrays = take_looks(_as_it_is_now(model, arguments), arguments)
+        return found | {"looks": looks}, arrays
     try:
-        program = export(model)
+        program = export_program(model, arguments["image_size"])
     except Exception as error:
-        seen["export_error"] = f"{type(error).__name__}: {error}"[:ERROR_CHARACTERS]
-        return seen, {}
-    return seen, {"program": np.frombuffer(program, dtype=np.uint8)}
+        found["export_error"] = f"{type(error).__name__}: {error}"[:ERROR_CHARACTERS]
+        return found, {}
+    return found, {"program": np.frombuffer(program, dtype=np.uint8)}
 
 
-def export(model: nn.Module) -> bytes:
-    """The model as a program for any number of images, or else for two."""
-    images = torch.zeros(2, 3, 32, 32)
-    batch = torch.export.Dim("batch", min=1)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        try:
-            program = torch.export.export(model, (images,), dynamic_shapes=({0: batch},))
-        except Exception:
-            program = torch.export.export(model, (images,))
-        file = io.BytesIO()
-        torch.export.save(program, file)
-    return file.getvalue()
+def _load(model: nn.Module, preferred: list[str]) -> None:
+    """The stored weights into the model; where they don't fit, the check of the weights says so."""
+    state = model.state_dict()
+    try:
+        loaded = load_weights(shapes_of(state), preferred, ties_of(state))
+    except Exception:  # a damaged file makes torch.load raise almost anything
+        return
+    if loaded.fits:
+        model.load_state_dict(loaded.tensors)
+
+
+def _as_it_is_now(model: nn.Module, arguments: Mapping[str, Any]) -> Subject:
+    size = arguments["image_size"]
+    images = torch.zeros(2, 3, size, size)
+    count: Callable[[], dict[str, int]] = lambda: size_of_module(model, images)  # noqa: E731
+    return Subject(model, model.state_dict(), count, size)
