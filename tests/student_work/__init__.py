@@ -1,0 +1,1 @@
+"""Networks and notebooks in the styles in which students write them, and what each gets."""
