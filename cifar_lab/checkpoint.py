@@ -7,9 +7,11 @@ import io
 import pickle
 import re
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -21,6 +23,18 @@ from cifar_lab.recipe import Recipe
 from cifar_lab.state import TrainingState
 
 CHECKPOINT_FORMAT = "cifar-lab checkpoint 1"
+_builders = {"scalar": np.float64().__reduce__()[0], "_reconstruct": np.zeros(0).__reduce__()[0]}
+# What numbers of numpy are in a file, beside weights: such as the accuracy that they reached.
+NUMPY_NUMBERS: list[Any] = [
+    np.ndarray,
+    np.dtype,
+    *{type(np.dtype(code)) for code in "?bhilqBHILQefd"},
+    *(
+        (build, f"numpy.{core}.multiarray.{name}")
+        for core in ("core", "_core")
+        for name, build in _builders.items()
+    ),
+]
 WEIGHTS_NAMES = ("model_state_dict", "state_dict", "model")  # in a checkpoint of the user's own
 
 
@@ -183,6 +197,8 @@ def begin_or_resume(
         unfinished.unlink()
     if not path.exists():
         return
+    if path.is_dir():
+        raise IsADirectoryError(f"{path} is a folder; expected a file for the checkpoint in it.")
     if not resume:
         raise FileExistsError(
             f"{path} holds a run already. Go on with it (resume=True, --resume), or give another "
@@ -247,7 +263,9 @@ def _previous_hint(path: Path) -> str:
 
 def _load_plain(path: str | Path, message: str) -> Any:
     """Tensors and plain values from a file, running no code from it; `message` if it holds else."""
+    allowed = getattr(torch.serialization, "safe_globals", nullcontext)(NUMPY_NUMBERS)
     try:
-        return torch.load(path, map_location="cpu", weights_only=True)
+        with allowed:
+            return torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # a damaged file makes torch.load raise almost anything
         raise ValueError(message) from error

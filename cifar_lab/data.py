@@ -1,7 +1,6 @@
 """Labelled images in memory: CIFAR-10, CIFAR-100, the synthetic stand-in, and splits of them.
 
-Images are uint8, N x 3 x 32 x 32, laid out channels-last in memory, the order that convolutions
-like best.
+Images are uint8, N x 3 x 32 x 32, contiguous in memory.
 """
 
 from __future__ import annotations
@@ -18,6 +17,7 @@ import torch
 from torch import Tensor
 
 from cifar_lab import synthetic
+from cifar_lab.console import say
 from cifar_lab.download import ensure_files
 from cifar_lab.errors import DatasetUnavailableError, unknown_name
 from cifar_lab.files import user_path
@@ -208,7 +208,7 @@ def load_or_stand_in(name: str, root: str | Path | None = None) -> Data:
         return load(name, root)
     except DatasetUnavailableError as error:
         rule = "!" * 100
-        print(f"{rule}\n{error}\n\n{STAND_IN_WARNING.format(name=name)}\n{rule}")
+        say(f"{rule}\n{error}\n\n{STAND_IN_WARNING.format(name=name)}\n{rule}")
         return load("synthetic")
 
 
@@ -229,8 +229,8 @@ def _load_synthetic() -> Data:
 def _from_numpy(
     pixels: np.ndarray, labels: np.ndarray, role: Role, class_names: tuple[str, ...], dataset: str
 ) -> ImageSet:
-    """Pixels (N, 32, 32, 3) -> an image set, channels-last in memory."""
-    images = torch.from_numpy(np.ascontiguousarray(pixels)).permute(0, 3, 1, 2)
+    """Pixels (N, 32, 32, 3) -> an image set, contiguous in memory as `x.view(...)` expects it."""
+    images = torch.from_numpy(pixels).permute(0, 3, 1, 2).contiguous()
     return ImageSet(images, torch.from_numpy(labels.astype(np.int64)), role, class_names, dataset)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import replace
@@ -22,8 +23,15 @@ from cifar_lab.loading import (
     run_model,
     sources_of,
 )
-from cifar_lab.models.layout import find_layout
-from cifar_lab.models.size import MAX_PARAMETERS, count_parameters, evaluation_mode
+from cifar_lab.models.layout import find_layout, is_written_here
+from cifar_lab.models.size import (
+    MAX_PARAMETERS,
+    count_parameters,
+    evaluation_mode,
+    logits_in,
+    materialize,
+)
+from cifar_lab.plain import as_whole
 
 EVALUATION_BATCH_SIZE = 500
 TRIED_IMAGES = 16  # of the first batch: enough to see which memory layout the network can take
@@ -37,7 +45,8 @@ def predict(
     An image set counts each use (`image_set.uses.count`).
 
     Args:
-        model: takes float images (N, 3, H, W) in [0, 1]; its mode is restored afterwards.
+        model: takes float images (N, 3, H, W) in [0, 1]; its mode is restored afterwards. Of a
+            tuple that it gives, the first are its logits.
         data: an image set, or a loader of (images, labels), which brings its own batches.
         batch_size: images in a batch of an image set.
 
@@ -57,10 +66,12 @@ def predict(
     # Not in inference mode: what a network keeps of a pass could not be trained with any more.
     with evaluation_mode(model), torch.no_grad(), ExitStack() as stack:
         for number, (batch_images, batch_labels) in enumerate(batches_on(loader, device)):
-            if number == 0 and device.type == "cpu":
+            if number == 0:
+                materialize(model, tuple(batch_images.shape[1:]))
+            if number == 0 and device.type == "cpu" and is_written_here(model):
                 layout = find_layout(model, batch_images[:TRIED_IMAGES])
                 stack.enter_context(layout.within(model))
-            batch_logits = run_model(model, batch_images)
+            batch_logits = logits_in(run_model(model, batch_images))[0]
             check_logits(batch_logits, batch_labels, num_classes)
             check_class_numbers(batch_labels)
             # Joined at once: many small tensors would lie between large ones' memory and split it.
@@ -158,6 +169,7 @@ def confusion_matrix(predictions: Tensor, labels: Tensor, num_classes: int) -> T
     Raises:
         ValueError: a prediction or a label that is none of the classes.
     """
+    num_classes = as_whole("num_classes", num_classes, at_least=1)
     for name, classes in (("predictions", predictions), ("labels", labels)):
         if len(classes) and not 0 <= classes.min() <= classes.max() < num_classes:
             raise ValueError(
@@ -188,6 +200,8 @@ def accuracy_under_shift(
     What leaves on the right comes in again on the left, so nothing of an image is lost.
     """
     return [
-        test_accuracy(model, replace(image_set, images=image_set.images.roll(shift, dims=3)))
+        test_accuracy(
+            model, replace(image_set, images=image_set.images.roll(operator.index(shift), dims=3))
+        )
         for shift in shifts
     ]

@@ -108,7 +108,11 @@ def _free_name(path: Path) -> Path:
 
 def _write_beside(path: Path, write: Callable[[IO[bytes]], object]) -> Path:
     """A temporary file in the folder of `path`, whole and on the disk."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError) as error:
+        reason = "A file is where a folder is needed; give another place"
+        raise NotADirectoryError(errno.ENOTDIR, reason, str(path.parent)) from error
     descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     temporary = Path(name)
     try:

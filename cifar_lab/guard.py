@@ -27,7 +27,7 @@ from cifar_lab.data import (
     Role,
 )
 from cifar_lab.errors import LeakedTestImagesError
-from cifar_lab.loading import Batches, Loader, sources_of
+from cifar_lab.loading import Batches, Loader, parts_of, sources_of
 
 IMAGE_SHAPE = (3, 32, 32)
 # How loaders scale a pixel's share of 255: (share - mean) / deviation, for each of the channels.
@@ -128,7 +128,7 @@ def refuse_test_images(
     for pixels in _pixels_of(data):
         refuse_official_test_images(torch.from_numpy(pixels).permute(0, 3, 1, 2), purpose)
     if look_through_loaders:
-        for _ in guarded(data, purpose):
+        for _ in Guarded(data, purpose):
             pass
 
 
@@ -137,8 +137,7 @@ def _pixels_of(data: Any) -> Iterator[np.ndarray]:
     pixels = getattr(data, "data", None)
     if isinstance(pixels, np.ndarray) and pixels.shape[1:] == (32, 32, 3):
         yield pixels
-    inner = [data.dataset] if hasattr(data, "dataset") else getattr(data, "datasets", [])
-    for part in inner:
+    for part in parts_of(data):
         if hasattr(data, "indices"):  # a Subset: only what it chose
             yield from (pixels[list(data.indices)] for pixels in _pixels_of(part))
         else:
@@ -189,15 +188,25 @@ def _possible_pixels(images: Tensor) -> Iterator[Tensor]:
             yield decoded.to(torch.uint8)
 
 
-def guarded(loader: Loader, purpose: str) -> Iterator[tuple[Tensor, Tensor]]:
+class Guarded:
     """A loader's batches, each looked through for official test images.
 
+    Args:
+        iterable: the loader.
+        purpose: what the images are wanted for.
+
     Raises:
-        LeakedTestImagesError: at the batch that holds one.
+        LeakedTestImagesError: while it is iterated, at the batch that holds one.
     """
-    for images, labels in loader:
-        refuse_official_test_images(images, purpose)
-        yield images, labels
+
+    def __init__(self, iterable: Loader, purpose: str) -> None:
+        self.iterable = iterable
+        self.purpose = purpose
+
+    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
+        for images, labels in self.iterable:
+            refuse_official_test_images(images, self.purpose)
+            yield images, labels
 
 
 def _leak(what: str, purpose: str) -> LeakedTestImagesError:

@@ -80,9 +80,9 @@ class Batches:
         self.epoch = 0
 
     def __len__(self) -> int:
-        return len(self._sizes())
+        return len(self.sizes())
 
-    def _sizes(self) -> list[int]:
+    def sizes(self) -> list[int]:
         """Images in each batch. One image alone has no variance for batch norm, so it joins others.
 
         That is the last one, where it would be a batch of its own; its batch has one more.
@@ -96,7 +96,7 @@ class Batches:
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
         epoch, self.epoch = self.epoch, self.epoch + 1
         draws = generator(self.seed, epoch, "transform", self.device)
-        for indices in self._order(epoch).split(self._sizes()):
+        for indices in self._order(epoch).split(self.sizes()):
             images = to_unit_interval(gather(self.dataset.images, indices))
             labels = self.dataset.labels[indices]
             if self.transform is not None:
@@ -135,11 +135,21 @@ def as_loader(
 
 
 def sources_of(data: Any) -> list[ImageSet]:
-    """The image sets behind a loader, a `Subset`, a `ConcatDataset` or a nest of them, if any."""
+    """The image sets behind a loader, a `Subset`, a `ConcatDataset` or a nest of them, if any.
+
+    Also behind a progress bar around a loader.
+    """
     if isinstance(data, ImageSet):
         return [data]
-    inner = [data.dataset] if hasattr(data, "dataset") else getattr(data, "datasets", [])
-    return [source for part in inner for source in sources_of(part)]
+    return [source for part in parts_of(data) for source in sources_of(part)]
+
+
+def parts_of(data: Any) -> Iterable[Any]:
+    """What a loader, a data set or a progress bar takes its content from, as far as it tells."""
+    for name in ("dataset", "iterable"):
+        if hasattr(data, name):
+            return [getattr(data, name)]
+    return getattr(data, "datasets", [])
 
 
 def num_classes_of(data: Any) -> int | None:
@@ -179,7 +189,8 @@ def _checked(batch: Any) -> tuple[Tensor, Tensor]:
         found = images.dtype if torch.is_tensor(images) else type(images).__name__
         raise TypeError(
             f"A batch's images are {found}; expected a float32 tensor in [0, 1]. uint8 images "
-            "become that with images.float() / 255, PIL images with torchvision's ToTensor()."
+            "become that with images.float() / 255, PIL images with torchvision's ToTensor(), "
+            "others with torch.as_tensor(images).float()."
         )
     if images.ndim != 4 or len(images) == 0:
         raise ValueError(
@@ -192,11 +203,15 @@ def _checked(batch: Any) -> tuple[Tensor, Tensor]:
         classes = ()
     else:
         found = labels.dtype if torch.is_tensor(labels) else type(labels).__name__
-        raise TypeError(f"A batch's labels are {found}; expected an int64 tensor of class numbers.")
+        raise TypeError(
+            f"A batch's labels are {found}; expected an int64 tensor of class numbers, such as "
+            "torch.as_tensor(labels).long()."
+        )
     if labels.shape != (len(images), *classes):
+        hint = " They become that with labels.squeeze(1)." if labels.shape[1:] == (1,) else ""
         raise ValueError(
             f"A batch has {len(images)} images and labels of shape {tuple(labels.shape)}; "
-            f"expected ({len(images)},), one label an image."
+            f"expected ({len(images)},), one label an image.{hint}"
         )
     return images, labels
 
@@ -241,9 +256,8 @@ def check_logits(logits: Tensor, labels: Tensor, num_classes: int | None = None)
         )
 
 
-@torch.no_grad()
 def run_model(model: nn.Module, images: Tensor) -> Any:
-    """One forward pass without gradients.
+    """The model's outputs for a batch.
 
     Raises:
         ValueError: it fails; the message says what of the images the model can't take.
@@ -252,6 +266,13 @@ def run_model(model: nn.Module, images: Tensor) -> Any:
         return model(images)
     except torch.cuda.OutOfMemoryError:
         raise
+    except ValueError as error:  # of batch norm in training, perhaps
+        if len(images) > 1 or not model.training:
+            raise
+        raise ValueError(
+            f"A batch has a single image, which {type(unwrap(model)).__name__} can't be trained "
+            f"on: {error}. Give the DataLoader drop_last=True, or take another batch size."
+        ) from error
     except RuntimeError as error:
         raise ValueError(_explain(model, images, error)) from error
 

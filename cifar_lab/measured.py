@@ -9,7 +9,7 @@ from pathlib import Path
 from statistics import mean, stdev
 
 from cifar_lab.errors import unknown_name
-from cifar_lab.files import write_text
+from cifar_lab.files import read_text, user_path, write_text
 from cifar_lab.results import Result, load_result
 
 RUNS_FOLDER = Path(__file__).with_name("measured_runs")
@@ -91,7 +91,7 @@ def load_measured(path: str | Path | None = None) -> list[Measured]:
     """
     path = path or Path(__file__).with_name("measured.json")
     try:
-        rows = json.loads(Path(path).read_text())
+        rows = json.loads(read_text(user_path(path)))
         for row in rows:  # JSON has no numbers as keys
             row["test_accuracies"] = {
                 int(seed): accuracy for seed, accuracy in row["test_accuracies"].items()

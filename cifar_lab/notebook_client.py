@@ -7,7 +7,7 @@ import signal
 import sys
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Any, TextIO
+from typing import Any
 
 from ipykernel.kernelspec import make_ipkernel_cmd
 from jupyter_client.kernelspec import KernelSpec, KernelSpecManager
@@ -15,6 +15,8 @@ from jupyter_client.manager import KernelManager
 from nbclient import NotebookClient
 from nbclient.util import ensure_async, run_sync
 from nbformat import NotebookNode
+
+from cifar_lab.console import echo
 
 CELL_TIMEOUT_SECONDS = 4 * 3600
 STARTUP_TIMEOUT_SECONDS = 300  # a machine that does much else takes its time
@@ -90,13 +92,3 @@ class EchoingClient(NotebookClient):
             content = message["content"]
             echo(content["text"], sys.stderr if content["name"] == "stderr" else sys.stdout)
         return super().process_message(message, *arguments)
-
-
-def echo(text: str, stream: TextIO) -> None:
-    """Print a text; characters that the console lacks appear as escapes, such as \\u2713."""
-    try:
-        print(text, end="", flush=True, file=stream)
-    except UnicodeEncodeError:
-        encoding = stream.encoding or "ascii"
-        shown = text.encode(encoding, errors="backslashreplace").decode(encoding)
-        print(shown, end="", flush=True, file=stream)

@@ -31,7 +31,10 @@ def build_optimizer(
         raise ValueError("The model has no parameter that requires a gradient; nothing to train.")
     if recipe.optimizer == "muon":
         return Muon(groups, lr=recipe.learning_rate, momentum=recipe.momentum)
-    fused = fuse and all(parameter.device.type in ("cpu", "cuda") for parameter in parameters)
+    fused = fuse and all(
+        parameter.device.type in ("cpu", "cuda") and parameter.is_floating_point()
+        for parameter in parameters
+    )
     if recipe.optimizer == "sgd":
         return torch.optim.SGD(
             groups,

@@ -1,34 +1,43 @@
-"""What is found out before a training run begins: whether model and images fit, and how long."""
+"""What is found out before a training run begins, or by its first steps: what fits, how long."""
 
 from __future__ import annotations
 
+import itertools
 import math
 import time
-from collections.abc import Callable
 from contextlib import suppress
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+from torch.utils.data import DataLoader
+from tqdm.std import tqdm
 
+from cifar_lab.console import say
 from cifar_lab.data import ImageSet, to_unit_interval
-from cifar_lab.errors import TrainingDivergedError
-from cifar_lab.guard import guarded
+from cifar_lab.guard import Guarded, identity, labels_identity
 from cifar_lab.loading import (
+    Batches,
     Loader,
     as_loader,
     batches_on,
     check_class_numbers,
-    check_logits,
     device_of,
     run_model,
 )
-from cifar_lab.models.layout import Layout, convolutions, find_layout
-from cifar_lab.models.size import evaluation_mode, logits_in, materialize, untouched
+from cifar_lab.models.layout import Layout, convolutions, find_layout, is_watched
+from cifar_lab.models.size import (
+    architecture_digest,
+    chance_kept,
+    evaluation_mode,
+    untouched,
+)
 from cifar_lab.models.whitening import Whitening
 from cifar_lab.models.wrapping import unwrap
 from cifar_lab.recipe import Recipe
 
 WHITENED_IMAGES = 2000  # from which whitening is computed: two million patches
+TIMED_STEPS = 4
 
 
 def refuse_what_needs_images(recipe: Recipe) -> None:
@@ -89,7 +98,7 @@ def compute_whitening(model: nn.Module, train: ImageSet | Loader) -> None:
     if isinstance(train, ImageSet):
         images = to_unit_interval(train.images[:WHITENED_IMAGES]).to(device)
     else:
-        images = next(batches_on(guarded(train, "training"), device))[0]
+        images = next(batches_on(Guarded(train, "training"), device))[0]
 
     def look(layer: nn.Module, inputs: tuple[Tensor, ...]) -> None:
         assert isinstance(layer, Whitening)
@@ -99,7 +108,7 @@ def compute_whitening(model: nn.Module, train: ImageSet | Loader) -> None:
     for layer in layers:
         hook = layer.register_forward_pre_hook(look)
         try:
-            with evaluation_mode(model), suppress(_SeenError):
+            with evaluation_mode(model), torch.no_grad(), suppress(_SeenError):
                 run_model(model, images)
         finally:
             hook.remove()
@@ -110,28 +119,57 @@ class _SeenError(Exception):
 
 
 def first_batch(loader: Loader, device: torch.device) -> tuple[Tensor, Tensor]:
-    """A loader's first batch, without a draw from PyTorch's generator that training would miss."""
-    with torch.random.fork_rng():
+    """A loader's first batch, without a draw from the generators that training would miss."""
+    with chance_kept():
         return next(batches_on(loader, device))
 
 
-def check_fit(model: nn.Module, images: Tensor, labels: Tensor, num_classes: int | None) -> None:
-    """Look whether a batch fits the model, before any time is spent; lazy layers get their sizes.
+def refuse_single_images(model: nn.Module, loader: Loader, images: Tensor) -> None:
+    """Raise where a batch will have one image, of which the model's batch norm has no variance.
 
     Args:
-        model: is otherwise left as it was.
-        images: on the model's device.
-        labels: of the images.
-        num_classes: that the model must have logits for, where that is known.
+        model: is left as it was.
+        loader: what it tells of its batches is believed; others show only in training.
+        images: of its first batch, on the model's device.
 
     Raises:
-        ValueError, TypeError: the model can't take the images, or gives other outputs than logits.
+        ValueError: with what to do.
     """
-    materialize(model, tuple(images.shape[1:]))
-    with untouched(model), evaluation_mode(model):
-        logits = logits_in(run_model(model, images.clone()))[0]
-    # Looked at on the CPU: on CUDA, a label without a class would end the process.
-    check_logits(logits, labels.cpu(), num_classes)
+    if not any(isinstance(each, _BatchNorm) for each in model.modules()):
+        return
+    if _smallest_batch(loader) != 1:
+        return
+    with untouched(model), torch.no_grad():
+        model.train()
+        run_model(model, images[:1].clone())
+
+
+def _smallest_batch(loader: Loader) -> int | None:
+    """Images in the smallest batch; None where that can't be told without reading all of them."""
+    if isinstance(loader, Batches):
+        return min(loader.sizes())
+    if isinstance(loader, list | tuple):
+        return min(len(images) for images, _ in loader)
+    if not isinstance(loader, DataLoader) or loader.batch_size is None:
+        return None
+    try:
+        count = len(loader.sampler)  # type: ignore[arg-type]
+    except TypeError:  # of an IterableDataset
+        return None
+    rest = count % loader.batch_size
+    return loader.batch_size if loader.drop_last or not rest else rest
+
+
+def describe_run(
+    model: nn.Module, train: ImageSet | Loader, validation: ImageSet | Loader | None
+) -> dict[str, str]:
+    """What a run is of, in short texts: a checkpoint of another model or other images differs."""
+    return {
+        "images": identity(train),
+        "labels": labels_identity(train),
+        "validation": "" if validation is None else identity(validation),
+        "model": architecture_digest(model),
+    }
 
 
 def choose_layout(recipe: Recipe, model: nn.Module, images: Tensor) -> Layout:
@@ -144,47 +182,60 @@ def choose_layout(recipe: Recipe, model: nn.Module, images: Tensor) -> Layout:
     layout = find_layout(model, images, train=True)
     if layout is Layout.PLAIN and convolutions(model):
         name = type(unwrap(model)).__name__
-        print(f"{name} can't compute on channels-last features; it trains on contiguous ones.")
+        why = "has hooks, which could tell" if is_watched(model) else "can't compute on"
+        say(f"{name} {why} channels-last features; it trains on contiguous ones.")
     return layout
 
 
-def measure_step(
-    model: nn.Module,
-    batch: tuple[Tensor, Tensor],
-    train_on: Callable[[nn.Module, Loader], object],
-) -> float:
-    """Seconds of one training step; the model and the generators stay as they were.
+class TimeEstimate:
+    """Tells after a run's first steps how long it will take.
 
     Args:
-        model: the model to be trained.
-        batch: that is measured.
-        train_on: trains a model on all the batches of a loader.
+        steps: batches in an epoch.
+        recipe: of the run.
+        epochs_done: before this run was resumed.
+        device: that it trains on.
+        precision: that it trains in.
     """
-    times = []
-    with untouched(model):
-        for _ in range(4):  # the first warms up
-            trial = [(batch[0].clone(), batch[1])]
-            start = time.perf_counter()
-            with suppress(TrainingDivergedError):  # the training itself will say where
-                train_on(model, trial)
-            times.append(time.perf_counter() - start)
-    return min(times[1:])
 
+    def __init__(
+        self,
+        steps: float,
+        recipe: Recipe,
+        epochs_done: int,
+        device: torch.device,
+        precision: str,
+    ) -> None:
+        self._steps = steps
+        self._epochs = recipe.epochs - epochs_done
+        self._device = device
+        what = "Going on with" if epochs_done else "Training"
+        batches = "" if math.isinf(steps) else f" of {steps} batches"
+        self._run = f"{what} {self._epochs} epochs{batches} on {device} in {precision}"
+        self._times: list[float] = []
 
-def estimate(
-    step_seconds: float,
-    steps: float,
-    recipe: Recipe,
-    epochs_done: int,
-    device: torch.device,
-    precision: str,
-) -> str:
-    """How long the epochs that are left will take, in a sentence with minutes in it."""
-    epochs = recipe.epochs - epochs_done
-    what = f"Training {epochs} epochs" if not epochs_done else f"Going on with {epochs} epochs"
-    if math.isinf(steps):
-        return f"{what} on {device} in {precision}; the loader has no len, so no estimate."
-    return (
-        f"{what} of {steps} batches on {device} in {precision}: about "
-        f"{epochs * steps * step_seconds / 60:.1f} minutes, from one measured batch."
-    )
+    def begin(self) -> None:
+        """Start the clock."""
+        self._times = [time.perf_counter()]
+        if math.isinf(self._steps):
+            print(f"{self._run}; the loader has no len, so no estimate.")
+
+    def after_step(self) -> None:
+        """Take the time of a step; print a sentence with minutes in it when enough are measured."""
+        if not self._left():
+            return
+        getattr(torch, self._device.type).synchronize()
+        self._times.append(time.perf_counter())
+        if self._left():
+            return
+        durations = [end - start for start, end in itertools.pairwise(self._times)]
+        step_seconds = min(durations[1:] or durations)  # the first warms up
+        minutes = self._epochs * self._steps * step_seconds / 60
+        # Through tqdm: there is a progress bar by now.
+        tqdm.write(f"{self._run}: about {minutes:.1f} minutes, from one measured batch.")
+
+    def _left(self) -> int:
+        """Steps that are still to be measured."""
+        if math.isinf(self._steps):
+            return 0
+        return max(0, 1 + min(TIMED_STEPS, int(self._steps)) - len(self._times))

@@ -9,6 +9,7 @@ from pathlib import Path
 import torch
 
 from cifar_lab.checkpoint import is_of, load_weights, save_weights
+from cifar_lab.console import echo, say
 from cifar_lab.data import Data, load, split
 from cifar_lab.evaluation import test_accuracy
 from cifar_lab.experiments import Experiment, find_experiment
@@ -90,7 +91,7 @@ def run(
     image_flops = count_training_flops(model)
     architecture = architecture_digest(model)
     if progress:
-        print(
+        say(
             f"{experiment.name} (seed {seed}) on {data.name}: {parameters:,} parameters, "
             f"{macs:,} MACs"
         )
@@ -108,7 +109,7 @@ def run(
             load_weights(model, folder.path / WEIGHTS)
             folder.remove_if_empty()
             if progress:
-                print(f"{folder.path} holds it, finished. {_test_line(result)}")
+                say(f"{folder.path} holds it, finished. {_test_line(result)}")
             return replace(result, model=model.to(device).eval())
     train = train.to(device)
     validation = None if validation is None else validation.to(device)
@@ -159,7 +160,7 @@ def run(
         result.save(folder.path / RESULT)
         folder.back_up(WEIGHTS, RESULT)
         if progress:
-            print(f"Saved {RESULT} and {WEIGHTS} in {folder.path}")
+            say(f"Saved {RESULT} and {WEIGHTS} in {folder.path}")
     if progress:
         print(_test_line(result))
     return result
@@ -225,7 +226,7 @@ class RunFolder:
             try:
                 copy_atomically(self.path / name, self.backup / name)
             except OSError as error:
-                print(f"Could not copy {name} to {self.backup}: {error}", file=sys.stderr)
+                echo(f"Could not copy {name} to {self.backup}: {error}\n", sys.stderr)
 
     def remove_if_empty(self) -> None:
         """Leave nothing of a run that never began."""

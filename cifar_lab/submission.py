@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ import torch
 from torch import nn
 
 from cifar_lab.checkpoint import to_bytes, weights_of
+from cifar_lab.console import say
 from cifar_lab.errors import unknown_name
 from cifar_lab.files import user_path, write_together
 from cifar_lab.models.export import export_program as export_model
@@ -117,10 +119,10 @@ def submit(
     if found.replaced is not None:
         files[found.replaced] = None
     write_together({folder / name: file for name, file in files.items()})
-    print("\n".join(found.lines))
+    say("\n".join(found.lines))
     others = sorted(each.name for each in folder.glob("*.ipynb"))
     if len(others) > 1:
-        print(f"It holds {' and '.join(others)}; leave only the one that is to be graded in it.")
+        say(f"It holds {' and '.join(others)}; leave only the one that is to be graded in it.")
     return folder
 
 
@@ -164,7 +166,8 @@ def _percent(test_accuracy: Any) -> float | None:
     if test_accuracy is None:
         return None
     if isinstance(test_accuracy, str):  # as it was formatted for printing
-        test_accuracy = float(test_accuracy)
+        with suppress(ValueError):
+            test_accuracy = float(test_accuracy.strip().removesuffix("%"))
     percent = as_number("test_accuracy", test_accuracy)
     if not 1 < percent <= 100:
         raise ValueError(
@@ -201,7 +204,7 @@ def _program_of(model: nn.Module) -> bytes | None:
         return export_model(model)
     except Exception as error:  # torch.export raises almost anything; grading runs the notebook
         first = (str(error).strip().splitlines() or [""])[0]
-        print(f"{PROGRAM} could not be written ({type(error).__name__}: {first[:200]}).")
+        say(f"{PROGRAM} could not be written ({type(error).__name__}: {first[:200]}).")
         return None
 
 

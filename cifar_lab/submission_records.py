@@ -134,6 +134,8 @@ def _record(row: Any) -> dict[str, Any] | None:
     """A record as plain data; None for what is none."""
     if is_dataclass(row) and not isinstance(row, type):
         row = asdict(row)
+    if hasattr(row, "to_dict") and not isinstance(row, Mapping):  # a row of a DataFrame
+        row = row.to_dict()
     if not isinstance(row, Mapping):
         return None
     return {str(name): _cell(value) for name, value in row.items()}

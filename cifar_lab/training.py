@@ -9,6 +9,7 @@ for every epoch:                      `fit`
 from __future__ import annotations
 
 import math
+import random
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
@@ -16,6 +17,7 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from tqdm.std import tqdm
@@ -26,13 +28,7 @@ from cifar_lab.checkpoint import begin_or_resume, save_checkpoint
 from cifar_lab.data import ImageSet
 from cifar_lab.errors import TrainingDivergedError
 from cifar_lab.evaluation import test_accuracy
-from cifar_lab.guard import (
-    guarded,
-    identity,
-    labels_identity,
-    refuse_test_images,
-    refuse_test_role,
-)
+from cifar_lab.guard import Guarded, refuse_test_images, refuse_test_role
 from cifar_lab.loading import (
     Batches,
     Loader,
@@ -41,18 +37,19 @@ from cifar_lab.loading import (
     check_logits,
     device_of,
     num_classes_of,
+    run_model,
 )
-from cifar_lab.models.size import architecture_digest, logits_in
+from cifar_lab.models.size import logits_in, materialize
 from cifar_lab.norms import reestimate_norms
-from cifar_lab.optimizer import build_optimizer, clear_tiny_averages
+from cifar_lab.optimizer import clear_tiny_averages
 from cifar_lab.preflight import (
-    check_fit,
+    TimeEstimate,
     choose_layout,
     compute_whitening,
     count_steps,
-    estimate,
+    describe_run,
     first_batch,
-    measure_step,
+    refuse_single_images,
     refuse_unreadable,
     refuse_what_needs_images,
 )
@@ -102,7 +99,7 @@ def train_epoch(
     refuse_test_role(loader, "training")
     if not isinstance(loader, Batches):  # whose images have a role
         refuse_test_images(loader, "training", look_through_loaders=False)
-    device = device_of(model)
+    device, num_classes = device_of(model), num_classes_of(loader)
     scaler = scaler or torch.amp.GradScaler(device.type, enabled=precision == "fp16")
     autocast: AbstractContextManager[Any] = nullcontext()
     if precision != "fp32":
@@ -112,8 +109,10 @@ def train_epoch(
     model.train()
     for images, labels in batches_on(loader, device):
         with autocast:
-            logits, *auxiliary = logits_in(model(images))
-            check_logits(logits, labels)
+            logits, *auxiliary = logits_in(run_model(model, images))
+            # On CUDA a label without a class would end the process: the first are looked at.
+            is_first = not (losses or unread)
+            check_logits(logits, labels.cpu() if is_first else labels, num_classes)
             loss = loss_fn(logits, labels)
             for further in auxiliary:
                 loss = loss + AUXILIARY_WEIGHT * loss_fn(further, labels)
@@ -163,8 +162,8 @@ def fit(
     """Train a model by a recipe and return one record an epoch.
 
     On one machine and number of threads the run is a function of the model's weights, the images,
-    the recipe and the seed. PyTorch's global generator, from which dropout draws, is seeded anew at
-    the start of each epoch.
+    the recipe and the seed. The global generators of PyTorch (from which dropout draws), numpy and
+    Python are seeded at the start of each epoch.
 
     Args:
         model: trained in place, moved to the device; takes images (N, 3, H, W) in [0, 1].
@@ -178,7 +177,7 @@ def fit(
         checkpoint: a file that holds, after each epoch, all that going on from there needs.
         resume: go on from the checkpoint; where there is none yet, start. On the CPU the resumed
             run ends with the same weights, to the bit, as one that was never interrupted, if
-            `train` is an ImageSet or a loader that draws from PyTorch's global generator alone.
+            `train` is an ImageSet or a loader that draws from these generators alone.
         on_epoch: called after each epoch, for example to save the weights.
         progress: print an estimate of the time, a bar, and a line an epoch.
 
@@ -214,46 +213,37 @@ def fit(
         mix=recipe.mix,
         mixed_epochs=recipe.epochs - recipe.unmixed_epochs,
     )
-    batch = first_batch(loader, device)
-    check_fit(model, *batch, num_classes_of(loader))
+    images = first_batch(loader, device)[0]
+    materialize(model, tuple(images.shape[1:]))
+    refuse_single_images(model, loader, images)
     compute_whitening(model, train if isinstance(train, ImageSet) else loader)
-    layout = choose_layout(recipe, model, batch[0])
+    layout = choose_layout(recipe, model, images)
     steps = count_steps(loader, recipe)
     loss_fn = nn.CrossEntropyLoss(label_smoothing=recipe.label_smoothing)
-
-    def train_on(trial: nn.Module, batches: Loader) -> None:
-        train_epoch(trial, batches, build_optimizer(recipe, trial), loss_fn, precision=precision)
-
-    with layout.within(model):
-        step_seconds = measure_step(model, batch, train_on)
     state = TrainingState(model, recipe, precision)
     if checkpoint is not None:
-        run = {
-            "seed": seed,
-            "precision": precision,
-            "images": identity(train),
-            "labels": labels_identity(train),
-            "validation": "" if validation is None else identity(validation),
-            "model": architecture_digest(model),
-        }
+        run = {"seed": seed, "precision": precision, **describe_run(model, train, validation)}
         begin_or_resume(checkpoint, state, run, resume=resume)
+    first_epoch = len(state.history)
+    estimate = TimeEstimate(steps, recipe, first_epoch, device, precision)
     if progress and not state.finished:
-        print(estimate(step_seconds, steps, recipe, len(state.history), device, precision))
+        estimate.begin()
 
     def after_step(step: int) -> None:
         state.update_average()
         state.set_learning_rate(learning_rate_at(recipe, len(state.history) + step / steps))
+        if progress:
+            estimate.after_step()
 
-    first_epoch = len(state.history)
     while not state.finished:
         epoch = len(state.history)
-        torch.manual_seed(derive_seed(seed, epoch, "dropout"))
+        _seed_draws(derive_seed(seed, epoch, "dropout"))
         state.set_learning_rate(learning_rate_at(recipe, epoch))
         batches: Loader = loader
         if isinstance(loader, Batches):
             loader.epoch = epoch
         elif epoch == first_epoch:
-            batches = guarded(loader, "training")
+            batches = Guarded(loader, "training")
         bar = tqdm(
             batches,
             desc=f"epoch {epoch + 1}/{recipe.epochs}",
@@ -277,7 +267,7 @@ def fit(
         except TrainingDivergedError as error:
             raise TrainingDivergedError(f"In epoch {epoch + 1} {error}") from None
         seconds = time.perf_counter() - start
-        with state.evaluated() as evaluated:
+        with layout.within(model), state.evaluated() as evaluated:
             record = EpochRecord(
                 epoch=epoch + 1,
                 train_loss=train_loss,
@@ -298,6 +288,13 @@ def fit(
         with layout.within(model):
             reestimate_norms(model, train, seed=seed)
     return state.history
+
+
+def _seed_draws(seed: int) -> None:
+    """Seed what networks and loaders draw from during an epoch, such as dropout."""
+    torch.manual_seed(seed)
+    random.seed(seed)
+    np.random.seed(seed % 2**32)
 
 
 def _accuracy(model: nn.Module, data: ImageSet | Loader | None) -> float | None:

@@ -209,3 +209,16 @@ def test_tied_weights_are_saved_and_loaded_as_one(tmp_path: Path) -> None:
     save_weights(model, tmp_path / "weights.pt")
     load_weights(other, tmp_path / "weights.pt")
     assert torch.equal(other[1].weight, model[0].weight) and other[0].weight is other[1].weight
+
+
+@pytest.mark.parametrize("number", [np.float64(57.3), np.float32(57.3), np.int64(3), np.ones(2)])
+def test_numbers_of_numpy_beside_weights_do_no_harm(tmp_path: Path, number: Any) -> None:
+    model, other = build_model("mlp"), build_model("mlp")
+    torch.save({"model": model.state_dict(), "accuracy": number}, tmp_path / "own.pt")
+    load_weights(other, tmp_path / "own.pt")
+    assert_same(model, other)
+
+
+def test_a_folder_in_the_place_of_a_checkpoint_is_named(train: ImageSet, tmp_path: Path) -> None:
+    with pytest.raises(IsADirectoryError, match="is a folder; expected a file"):
+        fit(build_model("mlp"), train, RECIPE, checkpoint=tmp_path, resume=True, progress=False)

@@ -198,3 +198,52 @@ def test_every_evaluation_is_counted_through_copies_too(test: ImageSet) -> None:
 def test_evaluate_takes_test_images_only(train: ImageSet) -> None:
     with pytest.raises(ValueError, match="evaluate is for test images"):
         evaluate(linear(10), train)
+
+
+def test_what_watches_a_network_sees_each_image_once(test: ImageSet) -> None:
+    """Neither hooks nor the network's own code meet passes other than the measured ones."""
+
+    class Counting(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.convolution = nn.Conv2d(3, 10, 32)
+            self.seen = 0
+
+        def forward(self, images: Tensor) -> Tensor:
+            self.seen += len(images)
+            return self.convolution(images).view(len(images), 10)
+
+    model = Counting()
+    test_accuracy(model, test)
+    assert model.seen == len(test)
+    watched, features = nn.Sequential(nn.Conv2d(3, 10, 32), nn.Flatten()), []
+    watched[0].register_forward_hook(lambda layer, inputs, outputs: features.append(outputs))
+    test_accuracy(watched, test)
+    assert len(torch.cat(features)) == len(test)
+
+
+def test_of_a_tuple_the_first_are_the_logits(test: ImageSet) -> None:
+    class WithFeatures(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.head = nn.Linear(3072, 10)
+
+        def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
+            features = images.flatten(1)
+            return self.head(features), features
+
+    model = WithFeatures()
+    expected = nn.Sequential(nn.Flatten(), model.head)
+    assert torch.equal(predict(model, test)[0], predict(expected, test)[0])
+
+
+def test_a_lazy_network_can_be_measured_at_once(test: ImageSet) -> None:
+    logits, _ = predict(nn.Sequential(nn.LazyConv2d(4, 3), nn.Flatten(), nn.LazyLinear(10)), test)
+    assert logits.shape == (len(test), 10)
+
+
+def test_whole_numbers_of_numpy_are_shifts_and_classes(test: ImageSet) -> None:
+    model = nn.Sequential(nn.Flatten(), nn.Linear(3072, 10))
+    shifts = [np.array(1), np.int64(-1)]
+    assert accuracy_under_shift(model, test, shifts) == accuracy_under_shift(model, test, [1, -1])
+    assert len(confusion_matrix(test.labels, test.labels, np.array(10))) == 10

@@ -143,3 +143,10 @@ def test_a_disk_that_is_full_for_the_second_file_leaves_the_first(
     with pytest.raises(OSError, match="No space left on device. Free some, .*second"):
         write_together({tmp_path / "first": b"2", tmp_path / "second": b"3"})
     assert contents(tmp_path) == {"first": b"1"}
+
+
+def test_a_file_where_a_folder_is_needed_is_called_that(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    for path in (tmp_path / "file" / "new", tmp_path / "file" / "folder" / "new"):
+        with pytest.raises(NotADirectoryError, match="A file is where a folder is needed"):
+            write_text(path, "text")

@@ -84,6 +84,17 @@ def test_label_and_rank_are_read_whatever_images_were_normalised_with(
         assert (read.ranks < 0.5).float().mean() == pytest.approx(0.5, abs=0.02)
 
 
+@pytest.mark.parametrize("size", [64, 96, 128])
+def test_enlarging_images_does_not_change_what_they_were_normalised_with(
+    size: int, drawn: dict[str, Tensor]
+) -> None:
+    images = (drawn["test_images"][:32] - 0.5) / 0.25
+    read = marks.read(functional.interpolate(images, size=size, mode="bilinear"))
+    assert read is not None
+    assert read.low.allclose(torch.full((3,), -2.0), atol=1e-5)
+    assert read.high.allclose(torch.full((3,), 2.0), atol=1e-5)
+
+
 def test_both_variants_of_the_images_differ_in_the_test_set_alone() -> None:
     first, second = standin.draw(10, 0), standin.draw(10, 1)
     for name, values in first.items():

@@ -14,9 +14,14 @@ STEPS = [{"steps": 3}]
 
 
 def run(
-    kind: str | None = None, cell: int = 3, *, shortened: bool = True, steps: bool = True
+    kind: str | None = None,
+    cell: int = 3,
+    text: str = "why",
+    *,
+    shortened: bool = True,
+    steps: bool = True,
 ) -> dict[str, Any]:
-    error = None if kind is None else {"kind": kind, "cell": cell, "text": "why"}
+    error = None if kind is None else {"kind": kind, "cell": cell, "text": text}
     watch = {"shortened": shortened, "optimizers": STEPS if steps else []}
     return {"answer": {"error": error, "watch": watch}, "arrays": {}}
 
@@ -80,6 +85,23 @@ def test_who_asks_for_a_gpu_is_given_one_in_name(kind: str) -> None:
     source = "assert torch.cuda.is_available(), 'no GPU'"
     way, answer, _ = attempts({Way(): run(kind, cell=1), pretending: run()}, source)
     assert way == pretending and answer["error"] is None
+
+
+@pytest.mark.parametrize(
+    "text", ["No supported gpu backend found!", "Found no NVIDIA driver", "CUDAAccelerator: CUDA"]
+)
+def test_who_fails_for_want_of_a_gpu_is_given_one_in_name(text: str) -> None:
+    pretending = Way(pretend_gpu=True)
+    failed = run("MisconfigurationException", cell=1, text=text)
+    way, answer, _ = attempts({Way(): failed, pretending: run()}, 'Trainer(accelerator="gpu")')
+    assert way == pretending and answer["error"] is None
+
+
+def test_where_a_gpu_in_name_ends_the_process_it_counts_how_it_ran_without() -> None:
+    crash = SubmissionError("notebook_runs", "It ended by a signal.", "")
+    results = {Way(): run("NameError", text="no GPU"), Way(pretend_gpu=True): crash}
+    way, answer, _ = attempts(results)
+    assert way == Way() and answer["error"]["kind"] == "NameError"
 
 
 def test_the_way_in_which_a_notebook_comes_further_counts() -> None:

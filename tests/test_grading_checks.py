@@ -19,7 +19,7 @@ from handed_in.quick import run_forked
 from cifar_lab.grading import evidence, reading
 from cifar_lab.grading.checks_report import HERE, given_words, iterations_reported
 from cifar_lab.grading.grade import FUNCTIONS, grade_submission
-from cifar_lab.grading.outcomes import answer_of, is_run_answer
+from cifar_lab.grading.outcomes import answer_of, is_examination, is_run_answer
 from cifar_lab.grading.sandbox import Limits, Outcome
 from cifar_lab.grading.settings import Settings, read_settings
 from cifar_lab.grading.submissions import Cell, Submission
@@ -292,7 +292,8 @@ def test_many_lines_on_networks_are_read_in_time(tmp_path: Path) -> None:
     shown = Cell("code", "", 1, ({"output_type": "stream", "text": text},), (), {})
     looked_at = evidence.Evidence(tmp_path, settings_for("a"))
     networks = [{"parameters": size, "network": size} for size in range(40_000, 90_000)]
-    looked_at.run = lambda: {"watch": {"optimizers": networks}}  # type: ignore[method-assign]
+    run = {"error": None, "watch": {"optimizers": networks}}
+    looked_at.run = lambda: run  # type: ignore[method-assign]
     looked_at.cells = lambda: (cell, shown)  # type: ignore[method-assign]
     (tmp_path / "notebook.ipynb").touch()
     started = time.monotonic()
@@ -329,9 +330,22 @@ def test_reported_networks_are_counted(
     output = {"output_type": "stream", "text": "name size lr acc 0.01\n0.5 71.23 73.11"}
     cells = (Cell("markdown", rows, None, (), (), {}), Cell("code", "", 1, (output,), (), {}))
     networks = [{"parameters": 42_362, "network": number} for number in range(trained)]
-    looked_at.run = lambda: {"watch": {"optimizers": networks}}  # type: ignore[method-assign]
+    run = {"error": None, "watch": {"optimizers": networks}}
+    looked_at.run = lambda: run  # type: ignore[method-assign]
     looked_at.cells = lambda: cells  # type: ignore[method-assign]
     with nullcontext() if enough else pytest.raises(SubmissionError):
+        iterations_reported(looked_at)
+
+
+def test_networks_that_a_missing_package_kept_from_training_are_not_asked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cells = {"use": code("!pip install a-package-of-nobody\nimport a_package_of_nobody")}
+    looked_at = evidence.Evidence(HandedIn(cells, None).write(tmp_path / "a"), settings_for("a"))
+    failure = {"kind": "ImportError", "text": "No module named 'a_package_of_nobody'"}
+    run = {"error": failure, "watch": {"optimizers": []}}
+    monkeypatch.setattr(looked_at, "run", lambda: run)
+    with pytest.raises(NotMadeError, match="a_package_of_nobody"):
         iterations_reported(looked_at)
 
 
@@ -381,6 +395,7 @@ def test_an_answer_with_all_that_is_looked_into_is_an_answer() -> None:
     [
         {"error": None, "watch": {"optimizers": 3}},
         {"error": None, "watch": WATCHED},
+        {"watch": WATCHED, "model": NO_MODEL},
         {"error": {}, "watch": WATCHED, "model": NO_MODEL},
         {"error": None, "watch": WATCHED | {"optimizers": [3]}, "model": NO_MODEL},
         {"error": None, "watch": WATCHED | {"seeds": [3]}, "model": NO_MODEL},
@@ -396,6 +411,39 @@ def test_an_answer_with_all_that_is_looked_into_is_an_answer() -> None:
 def test_an_answer_of_the_students_own_making_is_no_answer(forged: dict[str, object]) -> None:
     with pytest.raises(SubmissionError, match="its own making"):
         answer_of(Outcome("ok", "", answer=forged), "notebook_runs", is_run_answer)
+
+
+LOOKED_AT = {
+    "size": {"value": {"parameters": 10, "statistics": 0, "constants": 0}},
+    "finite": {"value": True},
+    "shapes": {"value": [{"images": 2, "shape": [2, 10], "finite": True}]},
+    "alone": {"value": 0.0},
+    "twice": {"value": {"difference": 0.0, "changed": []}},
+    "gradients": {"error": "RuntimeError: no"},
+    "overfit": {"value": 0.5},
+}
+
+
+def test_looks_with_all_that_is_looked_into_are_an_examination() -> None:
+    assert is_examination(LOOKED_AT) and is_examination({"load_error": "ValueError: no"})
+    assert is_examination(LOOKED_AT | {"weights": {"value": {"load_error": "no"}}})
+
+
+@pytest.mark.parametrize(
+    "forged",
+    [
+        {"size": {"value": {"parameters": 10**400, "statistics": 0, "constants": 0}}},
+        {"shapes": {"value": [{"images": 2, "shape": None, "finite": True}]}},
+        {"shapes": {"value": [{"images": 2, "error": 5}]}},
+        {"shapes": {"value": [None]}},
+        {"twice": {"value": {"difference": 0.0}}},
+        {"gradients": {"value": True}},
+        {"overfit": {}},
+        {"weights": {"value": {"file": "weights.pt"}}},
+    ],
+)
+def test_looks_of_somebody_s_own_making_are_none(forged: dict[str, object]) -> None:
+    assert not is_examination(LOOKED_AT | forged)
 
 
 @pytest.mark.parametrize(

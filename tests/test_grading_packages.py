@@ -73,6 +73,14 @@ def test_a_library_that_asks_for_another_one_is_understood(monkeypatch, text, ne
     assert f"the package {needed}," in str(excuse("ImportError", text, ["table.to_excel('t')"]))
 
 
+def test_a_library_may_need_a_package_that_the_notebook_does_not_name(monkeypatch):
+    monkeypatch.setattr(packages, "find_spec", lambda name: None)
+    monkeypatch.setattr(packages, "installed_packages", lambda: ["torch"])
+    text, source = "No module named 'onnxscript'", "torch.onnx.export(model, images, 'a.onnx')"
+    assert "the package onnxscript," in str(excuse(MISSING, text, [source], in_library=True))
+    assert excuse(MISSING, text, [source]) is None
+
+
 def test_only_import_errors_are_excused():
     assert excuse("ValueError", "No module named 'torch_lr_finder'", ["!pip install x"]) is None
 

@@ -424,6 +424,7 @@ def looked_at(**parts: Any) -> Evidence:
     } | {
         "submission": SimpleNamespace(manifest=parts.get("manifest", {})),
         "settings": settings,
+        "ran_to_the_end": lambda: None,
     }
     return cast(Evidence, SimpleNamespace(**parts))
 

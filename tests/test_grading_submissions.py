@@ -205,11 +205,12 @@ def test_numbers_that_json_has_not_are_read_as_null(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "content", [b"", b"{", b"[1]", b'{"format": "x"}', b"\xff\xfe", b"[" * 100_000]
 )
-def test_a_damaged_manifest_is_an_error(tmp_path: Path, content: bytes) -> None:
+def test_a_damaged_manifest_is_an_error_of_its_own(tmp_path: Path, content: bytes) -> None:
     write(tmp_path / "submission.json", content)
     submission = Submission(tmp_path)
     with pytest.raises(SubmissionError, match=r"submission\.json can't be read"):
-        _ = submission.manifest
+        submission.refuse_damaged_manifest()
+    assert submission.manifest == {}  # the rest is judged without it
     assert submission.home == tmp_path
 
 
@@ -289,12 +290,15 @@ def test_a_notebook_is_read_whichever_program_saved_it(tmp_path: Path) -> None:
         {"cell_type": "code", "source": "print(1)", "id": "x", "metadata": None},
         {"cell_type": "code", "source": ["a = 1\n", "b"], "execution_count": 3, "outputs": None},
         {"cell_type": "code", "metadata": {"tags": "raises-exception"}, "execution_count": 10**30},
+        {"cell_type": "code", "source": ["c = ", 3], "metadata": [1], "outputs": "text"},
+        {"cell_type": "code", "source": "d", "outputs": ["text", None]},
     ]
     content = json.dumps({"nbformat": 4, "nbformat_minor": 99, "cells": cells})
     write(tmp_path / "hw.IPYNB", content)
     found = Submission(tmp_path).cells
-    assert [cell.source for cell in found] == ["# A\ntext", "print(1)", "a = 1\nb", ""]
-    assert [cell.count for cell in found] == [None, None, 3, None]
+    sources = ["# A\ntext", "print(1)", "a = 1\nb", "", "c = 3", "d"]
+    assert [cell.source for cell in found] == sources
+    assert [cell.count for cell in found] == [None, None, 3, None, None, None]
     assert not any(cell.outputs for cell in found)
 
 

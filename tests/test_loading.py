@@ -77,7 +77,7 @@ def test_a_loader_s_batches_keep_their_layout_and_values(layout: torch.memory_fo
     ("batch", "error", "message"),
     [
         (IMAGES, TypeError, "A batch is a Tensor; expected a pair"),
-        ((IMAGES, LABELS, LABELS), TypeError, "A batch is a tuple; expected a pair"),
+        ((IMAGES, LABELS, LABELS), TypeError, "A batch is a tuple of 3; expected a pair"),
         (((IMAGES * 255).byte(), LABELS), TypeError, "torch.uint8; expected a float32 tensor"),
         ((IMAGES.numpy(), LABELS), TypeError, "images are ndarray; expected a float32 tensor"),
         (

@@ -111,3 +111,13 @@ def test_a_measured_run_is_of_its_experiment_s_model_and_data(name: str) -> None
 def test_a_run_that_nobody_made_is_answered_with_those_there_are() -> None:
     with pytest.raises(ValueError, match="cifar100-smallcifarnet"):
         load_measured_run("cifar100-smallcifarnets")
+
+
+def test_figures_are_read_whatever_an_editor_put_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    save_measured(load_measured(), "~/figures.json")
+    path = tmp_path / "figures.json"
+    path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes().replace(b"\n", b"\r\n"))
+    assert load_measured("~/figures.json") == load_measured()

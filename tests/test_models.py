@@ -264,3 +264,47 @@ def test_counting_training_leaves_no_trace() -> None:
     assert not model.training
     torch.testing.assert_close(model.state_dict(), before, rtol=0, atol=0)
     assert all(parameter.grad is None for parameter in model.parameters())
+
+
+@pytest.mark.parametrize("guard", [torch.no_grad, torch.inference_mode])
+def test_training_is_counted_inside_no_grad_too(guard: Any) -> None:
+    model = build_model("skeleton")
+    expected = count_training_flops(model)
+    with guard():
+        assert count_training_flops(model) == expected
+
+
+def test_a_model_in_another_number_format_is_counted() -> None:
+    model = build_model("skeleton")
+    macs, flops = count_macs(model), count_training_flops(model)
+    model.double()
+    assert (count_macs(model), count_training_flops(model)) == (macs, flops)
+
+
+@pytest.mark.parametrize("model", [nn.Flatten(), nn.Linear(3072, 10).requires_grad_(False)])
+def test_a_model_without_anything_to_train_is_named(model: nn.Module) -> None:
+    with pytest.raises(ValueError, match="nothing to train"):
+        count_training_flops(model)
+
+
+def test_counting_leaves_no_trace_in_what_a_model_keeps() -> None:
+    class Keeping(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.head = nn.Linear(3072, 10)
+            self.kept: list[torch.Tensor] = []
+            self.draws = torch.Generator()
+
+        def forward(self, images: torch.Tensor) -> torch.Tensor:
+            if not hasattr(self, "late"):
+                self.register_buffer("late", torch.zeros(1))
+            self.kept.append(torch.rand(1, generator=self.draws))
+            return self.head(images.flatten(1))
+
+    model = Keeping()
+    state = model.draws.get_state()
+    count_macs(model)
+    count_training_flops(model)
+    assert not model.kept
+    assert "late" not in dict(model.named_buffers())
+    assert torch.equal(model.draws.get_state(), state)

@@ -7,10 +7,11 @@ stand-in is to blame, not the student: it is run again, on more, or with a GPU i
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
-from cifar_lab.grading.drivers.no_gpu import mentions_accelerator
+from cifar_lab.grading.drivers.no_gpu import mentions_accelerator, names_accelerator
 from cifar_lab.grading.verdicts import NotMadeError, SubmissionError
 
 # What fails by too few batches or images: a list that stayed empty, a class without an image, a
@@ -60,8 +61,10 @@ def run_fairly(run: Callable[[Way], Run], sources: Sequence[str]) -> tuple[Way, 
     """
     way = Way()
     found = run(way)
-    if found["answer"]["error"] is not None and mentions_accelerator(sources):
-        way, found = _further(way, found, replace(way, pretend_gpu=True), run)
+    error = found["answer"]["error"]
+    if error is not None and (mentions_accelerator(sources) or names_accelerator(error["text"])):
+        with suppress(SubmissionError):  # then it is judged by how it ran without
+            way, found = _further(way, found, replace(way, pretend_gpu=True), run)
     for length in ("long", "full"):
         if not _may_be_of_length(found["answer"]):
             break

@@ -73,7 +73,7 @@ def output_shape(evidence: Evidence) -> str:
 def gradients_everywhere(evidence: Evidence) -> str:
     """No parameter is left without a gradient."""
     evidence.refuse_nan()
-    waiting = evidence.seen("gradients")
+    waiting = [name for name in evidence.seen("gradients") if not evidence.trains(name)]
     if waiting:
         names = ", ".join(waiting[:6])
         raise SubmissionError(
@@ -147,7 +147,7 @@ def weights_load(evidence: Evidence) -> str:
     if "load_error" in compared:
         raise SubmissionError(
             "weights_load",
-            f"{names} can't be loaded with weights_only=True: {compared['load_error'][:500]}",
+            f"{names} can't be loaded as a model's weights: {compared['load_error'][:500]}",
             remedy,
         )
     for kind, text in (
@@ -186,10 +186,10 @@ def accuracy_agrees(evidence: Evidence) -> str:
     """The grader's own measurement, compared with what is reported."""
     settings, manifest = evidence.settings, evidence.submission.manifest
     reported = manifest.get("test_accuracy")
-    if isinstance(reported, int | float) and 0 <= reported <= 100:
-        printed = [float(reported)]
-    else:
-        printed = reported_accuracies(evidence.cells())
+    if isinstance(reported, bool) or not isinstance(reported, int | float):
+        reported = math.nan
+    in_manifest = 0 <= reported <= 100
+    printed = [float(reported)] if in_manifest else reported_accuracies(evidence.cells())
     if not printed:
         raise SubmissionError(
             "accuracy_agrees",

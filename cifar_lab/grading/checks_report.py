@@ -43,6 +43,7 @@ MOST_REPEATED = 0.35  # share of distinct words below which a text repeats itsel
 
 def submission_readable(evidence: Evidence) -> str:
     """Its notebook and its manifest can be read."""
+    evidence.submission.refuse_damaged_manifest()
     manifest = evidence.submission.manifest
     assignment = manifest.get("assignment", evidence.settings.assignment)
     if assignment != evidence.settings.assignment:
@@ -131,6 +132,7 @@ def iterations_reported(evidence: Evidence) -> str:
     needed = evidence.settings.min_iterations
     count = sum(min(len(found), sizes[size]) for size, found in agreeing.items())
     if count < needed:
+        evidence.ran_to_the_end()  # behind a cell that failed, others might have been trained
         seen = f"{count} reported iterations agree with the run"
         if wrong:
             seen += f"; an accuracy that no cell's output shows: {wrong[0]!r}"

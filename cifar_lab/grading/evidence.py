@@ -17,6 +17,7 @@ from cifar_lab.grading.drivers import seen as seen_in_run
 from cifar_lab.grading.outcomes import (
     SHOWN_CHARACTERS,
     answer_of,
+    is_examination,
     is_look_answer,
     is_run_answer,
     test_images,
@@ -105,7 +106,12 @@ class Evidence:
         error = answer["error"]
         if error is None:
             return answer
-        excuse = packages.excuse(error["kind"], error["text"], self._sources())
+        excuse = packages.excuse(
+            error["kind"],
+            error["text"],
+            self._sources(),
+            in_library=error.get("in_library") is True,
+        )
         if excuse is not None:
             raise NotMadeError(excuse)
         where = f"cell {error['cell']} of {error['cells']} code cells"
@@ -302,7 +308,7 @@ class Evidence:
             hidden=self._hidden(),
             limits=self.settings.look,
         )
-        return answer_of(outcome, "model_found")
+        return answer_of(outcome, "model_found", is_examination)
 
     def seen(self, name: str) -> Any:
         """One of the looks at the model.
@@ -325,6 +331,12 @@ class Evidence:
         shapes = self.look()["answer"].get("shapes")
         shapes = shapes.get("value") if isinstance(shapes, dict) else None
         return isinstance(shapes, list) and any("error" in one for one in shapes)
+
+    def trains(self, name: str) -> bool:
+        """Whether a parameter gets a gradient in training mode, as the notebook's process tells."""
+        with suppress(SubmissionError, NotMadeError):
+            return name in self.model().get("reached_in_training", [])
+        return False
 
     def refuse_nan(self) -> None:
         """What a model with NaN in its weights computes says nothing of its network.

@@ -76,16 +76,21 @@ def read_cells(path: Path) -> tuple[Cell, ...]:
 
 
 def _cell(content: dict[str, Any]) -> Cell:
-    source, metadata = content.get("source") or "", content.get("metadata") or {}
+    source, metadata, outputs = map(content.get, ("source", "metadata", "outputs"))
+    metadata = metadata if isinstance(metadata, dict) else {}
     count, tags = content.get("execution_count"), metadata.get("tags")
     return Cell(
         kind=str(content["cell_type"]),
-        source="".join(source) if isinstance(source, list) else str(source),
+        source="".join(map(str, source)) if isinstance(source, list) else str(source or ""),
         count=count if isinstance(count, int) and abs(count) < MOST_COUNT else None,
-        outputs=tuple(one for one in content.get("outputs") or () if isinstance(one, dict)),
+        outputs=tuple(filter(_is_object, outputs)) if isinstance(outputs, list) else (),
         tags=tuple(map(str, tags)) if isinstance(tags, list) else (),
-        metadata=dict(metadata),
+        metadata=metadata,
     )
+
+
+def _is_object(value: Any) -> bool:
+    return isinstance(value, dict)
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,14 @@ OPTIMIZER = {
     "digest": str,
 }
 ERROR = {"cell": int, "cells": int, "kind": str, "text": str, "source": str}
-MODEL = {"type": str, "digest": str, "trained": str, "shapes": dict, "parameters": int}
+MODEL = {
+    "type": str,
+    "digest": str,
+    "trained": str,
+    "shapes": dict,
+    "parameters": int,
+    "reached_in_training": [str],
+}
 # What running a notebook is answered with, in outline: a forged answer is not looked into.
 RUN_ANSWER: dict[str, Any] = {
     "watch": {
@@ -100,9 +107,9 @@ def _is_of_reasonable_size(value: Any) -> bool:
 
 def is_run_answer(answer: Any) -> bool:
     """Whether an answer has all that the checks look into."""
-    if not _has_outline(answer, RUN_ANSWER):
+    if not _has_outline(answer, RUN_ANSWER) or "error" not in answer:
         return False
-    if answer.get("error") is not None and not _has_outline(answer["error"], ERROR):
+    if answer["error"] is not None and not _has_outline(answer["error"], ERROR):
         return False
     model, watch = answer.get("model"), answer["watch"]
     if not _has_outline(model, {"found": bool, "is_module": bool, "type": str}):
@@ -131,25 +138,56 @@ def _is_pair(one: Any) -> bool:
     )
 
 
-# What a look at a model is answered with, where the student's own process gives the answer.
+# What looks at a model are answered with. The student's own process may have answered them.
 LOOK_VALUES: dict[str, Any] = {
     "size": {"parameters": int, "statistics": int, "constants": int},
     "finite": bool,
-    "shapes": [Mapping],
+    "shapes": [{"images": int}],
     "alone": float,
     "twice": {"difference": float, "changed": [str]},
     "gradients": [str],
     "overfit": float,
 }
+COMPARED_WEIGHTS: dict[str, Any] = {
+    "file": str,
+    "missing": [str],
+    "unknown": [str],
+    "other_shape": [str],
+    "other_values": [str],
+}
 
 
 def is_look_answer(looks: Any) -> bool:
     """Whether all looks at a model have values of the kinds that the checks look into."""
-    return isinstance(looks, Mapping) and all(
-        _has_outline(looks.get(name), {"error": str})
-        or _has_outline(looks.get(name), {"value": kind})
-        for name, kind in LOOK_VALUES.items()
+    if not isinstance(looks, Mapping):
+        return False
+    for name, kind in LOOK_VALUES.items():
+        if not _has_outline(looks.get(name), {"error": str}) and not _has_outline(
+            looks.get(name), {"value": kind}
+        ):
+            return False
+    shapes = looks["shapes"].get("value", ())
+    return all(map(_is_look_at_shape, shapes)) and _is_comparison(looks.get("weights"))
+
+
+def _is_look_at_shape(one: Mapping[str, Any]) -> bool:
+    if "error" in one:
+        return _has_outline(one, {"error": str})
+    return _has_outline(one, {"shape": [int], "finite": bool})
+
+
+def _is_comparison(weights: Any) -> bool:
+    """Whether weights were compared with the model's, or it is said why not; None without any."""
+    if weights is None or _has_outline(weights, {"error": str}):
+        return True
+    return any(
+        _has_outline(weights, {"value": kind}) for kind in (COMPARED_WEIGHTS, {"load_error": str})
     )
+
+
+def is_examination(answer: Any) -> bool:
+    """Whether it is what looking at a program ends with: all looks, or that it can't be loaded."""
+    return _has_outline(answer, {"load_error": str}) or is_look_answer(answer)
 
 
 @lru_cache

@@ -74,7 +74,7 @@ NEEDS = [
 ]
 
 
-def excuse(kind: str, text: str, sources: Iterable[str]) -> str | None:
+def excuse(kind: str, text: str, sources: Iterable[str], *, in_library: bool = False) -> str | None:
     """Return the report's sentence where a notebook failed for want of a package.
 
     The package has to be missing here, and be one that the notebook installs or that Colab has:
@@ -85,6 +85,7 @@ def excuse(kind: str, text: str, sources: Iterable[str]) -> str | None:
         kind: Type of the error that ended the notebook.
         text: Text of that error.
         sources: Cells and helper files of the submission.
+        in_library: Whether an installed package raised it, which may need what no cell names.
     """
     if kind not in KINDS:
         return None
@@ -93,7 +94,9 @@ def excuse(kind: str, text: str, sources: Iterable[str]) -> str | None:
         return None
     installs = [name for source in code for name in pip_installs(source)]
     for needed, says_python in _needed(text):
-        if _is_here(needed) or (says_python and not _is_imported(needed, code)):
+        if _is_here(needed):
+            continue
+        if says_python and not in_library and not _is_imported(needed, code):
             continue
         distribution = _distribution(needed, installs)
         if distribution is not None:

@@ -129,7 +129,11 @@ class Submission:
 
     @property
     def manifest(self) -> dict[str, Any]:
-        """What `cifar_lab.submit` wrote down; empty where there is none.
+        """What `cifar_lab.submit` wrote down; empty where there is none, or it is damaged."""
+        return self._found.content
+
+    def refuse_damaged_manifest(self) -> None:
+        """Say why the manifest can't be read, where that is so.
 
         Raises:
             SubmissionError: the file is damaged.
@@ -140,7 +144,6 @@ class Submission:
                 f"{MANIFEST} can't be read: {self._found.damage[:300]}.",
                 "Call cifar_lab.submit again; don't change the file by hand.",
             )
-        return self._found.content
 
     @cached_property
     def weights_files(self) -> tuple[Path, ...]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -34,6 +36,27 @@ class NarrowBatchNorm2d(nn.BatchNorm2d):
         out, mean, variance = _BatchNormInRows.apply(x, self.weight, self.bias, self.eps)
         update_running_statistics(self, mean, variance, x.numel() // x.size(1))
         return out
+
+
+@contextmanager
+def narrow_norms(model: nn.Module) -> Iterator[None]:
+    """The network's batch norms of few channels as `NarrowBatchNorm2d`, for a time.
+
+    They are the same modules with the same tensors, in another class; those of a class of the
+    user's own stay what they are.
+    """
+    layers = [
+        layer
+        for layer in model.modules()
+        if type(layer) is nn.BatchNorm2d and layer.num_features < NARROW
+    ]
+    try:
+        for layer in layers:
+            layer.__class__ = NarrowBatchNorm2d
+        yield
+    finally:
+        for layer in layers:
+            layer.__class__ = nn.BatchNorm2d
 
 
 def fits_rows(x: Tensor) -> bool:

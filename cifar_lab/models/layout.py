@@ -19,10 +19,12 @@ import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-from cifar_lab.models.size import evaluation_mode, untouched
+from cifar_lab.models.batch_norm import narrow_norms
+from cifar_lab.models.size import evaluation_mode, logits_in, untouched
 
 TOLERANCE = 1e-3  # between logits, as a share of the largest: rounding, where nothing is wrong
 CHANNELS_LAST = torch.channels_last
+OURS = ("torch", "torchvision", "cifar_lab")  # packages
 
 
 class Layout(Enum):
@@ -44,6 +46,7 @@ class Layout(Enum):
                 stack.enter_context(_turning_inputs(layer))
             for weight in _own_weights(layers):
                 stack.enter_context(_turned(weight))
+            stack.enter_context(narrow_norms(model))
             if self is Layout.CHANNELS_LAST_VIEWS:
                 stack.enter_context(_ViewsAsReshapes())
             yield
@@ -58,11 +61,11 @@ def find_layout(model: nn.Module, images: Tensor, *, train: bool = False) -> Lay
     """The fastest layout in which the network gives the logits that it gives in the plain one.
 
     Args:
-        model: is left as it was.
+        model: is left as it was. It is not tried out where hooks watch it, which would see that.
         images: a batch to try it on, on the model's device.
         train: it must also run in training mode.
     """
-    if not convolutions(model):
+    if not convolutions(model) or is_watched(model):
         return Layout.PLAIN
     with untouched(model), torch.no_grad():
         expected = _logits(model, images)
@@ -75,11 +78,32 @@ def find_layout(model: nn.Module, images: Tensor, *, train: bool = False) -> Lay
     return Layout.PLAIN
 
 
+def is_watched(model: nn.Module) -> bool:
+    """Whether it has hooks on its forward passes, other than PyTorch's own and this library's."""
+    return any(
+        not _is_ours(hook)
+        for module in model.modules()
+        for hook in (*module._forward_hooks.values(), *module._forward_pre_hooks.values())
+    )
+
+
+def is_written_here(model: nn.Module) -> bool:
+    """Whether all its code is PyTorch's and this library's: a pass more or less leaves no trace."""
+    return not is_watched(model) and all(
+        _is_ours(module) and "forward" not in module.__dict__ for module in model.modules()
+    )
+
+
+def _is_ours(thing: Any) -> bool:
+    """Whether the class or function comes with PyTorch or this library."""
+    return str(getattr(thing, "__module__", "")).partition(".")[0] in OURS
+
+
 def _logits(model: nn.Module, images: Tensor) -> Any:
     """What the network gives in eval mode; None where it raises."""
     with evaluation_mode(model):
         try:
-            return model(images.clone())  # which it may change in place
+            return logits_in(model(images.clone()))[0]  # which it may change in place
         except Exception:
             return None
 

@@ -15,6 +15,7 @@ from torch.nn import functional
 from torch.nn.parameter import is_lazy
 from torch.utils.flop_counter import FlopCounterMode, conv_flop_count
 
+from cifar_lab.models.holdings import holdings
 from cifar_lab.models.wrapping import unwrap
 
 IMAGE_SHAPE = (3, 32, 32)
@@ -45,23 +46,8 @@ def evaluation_mode(model: nn.Module) -> Iterator[None]:
 
 
 @contextmanager
-def untouched(model: nn.Module) -> Iterator[None]:
-    """Whatever is tried out inside, the model is afterwards as before, and so is chance.
-
-    That is: values of parameters and buffers, gradients, modes, the attributes that forward passes
-    set, and the generators of PyTorch, numpy and Python. Nothing of the model is copied but its
-    tensors' values, so a network may keep whatever it likes.
-    """
-    values = {tensor: tensor.detach().clone() for tensor in [*model.parameters(), *model.buffers()]}
-    gradients = [(parameter, parameter.grad) for parameter in model.parameters()]
-    attributes = [
-        (module, dict(module.__dict__), dict(module._buffers))
-        for module in model.modules()
-        if not isinstance(module, torch.jit.ScriptModule)
-    ]
-    for parameter, _ in gradients:
-        parameter.grad = None
-    modes = {module: module.training for module in model.modules()}
+def chance_kept() -> Iterator[None]:
+    """Whatever is drawn inside, the generators of PyTorch, numpy and Python are then as before."""
     python, of_numpy = random.getstate(), np.random.get_state()
     try:
         with torch.random.fork_rng():
@@ -69,10 +55,31 @@ def untouched(model: nn.Module) -> Iterator[None]:
     finally:
         random.setstate(python)
         np.random.set_state(of_numpy)
-        for module, attribute, buffers in attributes:
-            module.__dict__.clear()
-            module.__dict__.update(attribute)
-            module._buffers.update(buffers)
+
+
+@contextmanager
+def untouched(model: nn.Module) -> Iterator[None]:
+    """Whatever is tried out inside, the model is afterwards as before, and so is chance.
+
+    That is: values of parameters and buffers, gradients, modes, the attributes that forward passes
+    set, what they add to lists and dicts of the model, its own generators, and those of PyTorch,
+    numpy and Python. Nothing of the model is copied but its tensors' values, so a network may keep
+    whatever it likes.
+    """
+    tensors = [each for each in (*model.parameters(), *model.buffers()) if not is_lazy(each)]
+    values = {tensor: tensor.detach().clone() for tensor in tensors}
+    gradients = [(parameter, parameter.grad) for parameter in model.parameters()]
+    modes = {module: module.training for module in model.modules()}
+    restore = holdings(
+        module.__dict__ for module in modes if not isinstance(module, torch.jit.ScriptModule)
+    )
+    for parameter, _ in gradients:
+        parameter.grad = None
+    try:
+        with chance_kept():
+            yield
+    finally:
+        restore()
         for module, training in modes.items():
             module.training = training
         with torch.no_grad():
@@ -90,6 +97,13 @@ def materialize(model: nn.Module, image_shape: tuple[int, ...] = IMAGE_SHAPE) ->
     device = next(_tensors(model)).device
     with evaluation_mode(model), torch.no_grad():
         model(torch.zeros(2, *image_shape, device=device))
+
+
+def _kind_of(model: nn.Module) -> torch.dtype:
+    """The number format of the images that the model takes: that of its first weights."""
+    return next(
+        (each.dtype for each in model.parameters() if each.is_floating_point()), torch.float32
+    )
 
 
 def _tensors(model: nn.Module) -> Iterator[Tensor]:
@@ -128,8 +142,8 @@ def count_macs(model: nn.Module, image_shape: tuple[int, int, int] = IMAGE_SHAPE
     """
     model = unwrap(model)
     materialize(model, image_shape)
-    reference = next(model.parameters(), torch.empty(0))
-    images = torch.zeros(1, *image_shape, device=reference.device, dtype=reference.dtype)
+    device = next(model.parameters(), torch.empty(0)).device
+    images = torch.zeros(1, *image_shape, device=device, dtype=_kind_of(model))
     counter = FlopCounterMode(display=False)
     with untouched(model), evaluation_mode(model), torch.no_grad(), counter:
         try:
@@ -156,11 +170,14 @@ def count_training_flops(
     """
     model = unwrap(model)
     materialize(model, image_shape)
-    device = next(model.parameters()).device
-    images = torch.zeros(2, *image_shape, device=device)  # one alone has no variance for batch norm
+    reference = next((each for each in model.parameters() if each.requires_grad), None)
+    if reference is None:
+        raise ValueError("The model has no parameter that requires a gradient; nothing to train.")
     backward = {torch.ops.aten.convolution_backward: _convolution_backward_flops}
     counter = FlopCounterMode(display=False, custom_mapping=backward)
-    with untouched(model), counter:
+    with torch.inference_mode(False), torch.enable_grad(), untouched(model), counter:
+        # One image alone has no variance for batch norm.
+        images = torch.zeros(2, *image_shape, device=reference.device, dtype=_kind_of(model))
         model.train()
         try:
             logits = logits_in(model(images))[0]

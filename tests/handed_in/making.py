@@ -135,7 +135,9 @@ def namespace(*sources: str) -> dict[str, Any]:
 @lru_cache
 def _images(count: int, seed: int) -> tuple[torch.Tensor, torch.Tensor]:
     pixels, labels = synthetic.draw(count, seed=seed)
-    return torch.from_numpy(pixels).permute(0, 3, 1, 2).float() / 255, torch.from_numpy(labels)
+    return torch.from_numpy(pixels).permute(
+        0, 3, 1, 2
+    ).contiguous().float() / 255, torch.from_numpy(labels)
 
 
 def trained(build: Callable[[], nn.Module], steps: int = TRAINING_STEPS) -> nn.Module:

@@ -9,6 +9,7 @@ import math
 import traceback
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +18,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _NormBase
+
+from cifar_lab.models.size import untouched
 
 from .loading_model import load_model, load_weights, shapes_of, ties_of
 
@@ -136,7 +139,8 @@ def size_of_program(program: Any) -> dict[str, int]:
 def size_of_module(model: nn.Module, images: Tensor) -> dict[str, int]:
     """The same of a network as it is, without what a forward pass keeps of its images."""
     before = list(_plain_tensors(model))
-    with torch.no_grad():
+    # One that fails on two images is another look's fault; then all counts that it has.
+    with torch.no_grad(), suppress(Exception):
         model(images)
     after = {id(tensor) for tensor in _plain_tensors(model)}
     statistics = {
@@ -317,6 +321,30 @@ def without_gradient(subject: Subject) -> list[str]:
         if not waiting:
             break
     return [group[0] for group in waiting]
+
+
+def reached_in_training(model: nn.Module, image_size: int) -> list[str]:
+    """The parameters that get a gradient in training mode, as an auxiliary head's do there alone.
+
+    Args:
+        model: is left as it was.
+        image_size: of the images that it takes.
+    """
+    with untouched(model), suppress(Exception):
+        model.train()
+        outputs = model(torch.rand(8, 3, image_size, image_size))
+        sum((each * torch.randn_like(each)).sum() for each in _tensors_in(outputs)).backward()
+        return [name for name, each in model.named_parameters() if _has_gradient(each)]
+    return []
+
+
+def _tensors_in(outputs: Any) -> list[Tensor]:
+    """The tensors among a network's outputs, which may be several."""
+    if isinstance(outputs, dict):
+        outputs = list(outputs.values())
+    if isinstance(outputs, tuple | list):
+        return [tensor for each in outputs for tensor in _tensors_in(each)]
+    return [outputs] if torch.is_tensor(outputs) and outputs.is_floating_point() else []
 
 
 def _has_gradient(parameter: Tensor) -> bool:

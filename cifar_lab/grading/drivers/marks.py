@@ -51,6 +51,7 @@ class Marks:
         ranks: in [0, 1), (N,), likewise.
         low: values of dark pixels in each channel, (3,): what 0 was normalised to.
         high: values of light pixels, (3,): what 255 was normalised to.
+        contrast: between light and dark pixels of the marks, (3,); less where enlarging mixed them.
     """
 
     found: Tensor
@@ -58,6 +59,7 @@ class Marks:
     ranks: Tensor
     low: Tensor
     high: Tensor
+    contrast: Tensor
 
 
 @torch.no_grad()
@@ -87,7 +89,7 @@ def _stands_out(marks: Marks, images: Tensor) -> bool:
     """Whether marks are among the lightest and darkest pixels, as a picture's corner is not."""
     images = images[marks.found.nonzero()[:FEW, 0]]
     ranges = images.amax(dim=(0, 2, 3)) - images.amin(dim=(0, 2, 3))
-    return bool((marks.high - marks.low > LEAST_CONTRAST * ranges).all())
+    return bool((marks.contrast > LEAST_CONTRAST * ranges).all())
 
 
 def _as_images(values: Tensor) -> Iterator[Tensor]:
@@ -116,12 +118,14 @@ def _read_row(pixels: Tensor) -> Marks | None:
         return None
     last = MARK_WIDTH + LABEL_BITS + RANK_BITS
     bits = (pixels[:, :, MARK_WIDTH:last] > between).sum(dim=1) >= 2
+    marked = pixels[found, :, :last]  # of neighbours that enlarging mixed, some were alike
     return Marks(
         found=found,
         labels=_as_number(bits[:, :LABEL_BITS]),
         ranks=_as_number(bits[:, LABEL_BITS:]) / 2**RANK_BITS,
-        low=low[found].median(dim=0).values,
-        high=high[found].median(dim=0).values,
+        low=marked.amin(dim=(0, 2)),
+        high=marked.amax(dim=(0, 2)),
+        contrast=(high - low)[found].median(dim=0).values,
     )
 
 

@@ -25,12 +25,18 @@ ASKS_FOR_A_GPU = re.compile(
     r"\b(?:is_available|is_built|device_count|is_cuda|is_mps|current_accelerator|pynvml|GPUtil"
     r"|is_bf16_supported|list_physical_devices|COLAB_GPU|nvidia[-_]smi)\b"
 )
+NAMES_A_GPU = re.compile(r"\b(?:gpus?|cuda|mps|nvidia|accelerators?)\b", re.IGNORECASE)
 MOVES = ("cuda", "mps", "xpu", "hpu", "mtia", "pin_memory")
 
 
 def mentions_accelerator(sources: Iterable[str]) -> bool:
     """Return whether code asks if there is a GPU, and may do something else without one."""
     return any(ASKS_FOR_A_GPU.search(source) for source in sources)
+
+
+def names_accelerator(text: str) -> bool:
+    """Return whether an error's text speaks of a GPU, as of a library that was told to use one."""
+    return NAMES_A_GPU.search(text) is not None
 
 
 @contextmanager

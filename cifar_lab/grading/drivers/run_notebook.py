@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import re
 import shutil
 import sys
 import traceback
@@ -20,12 +21,14 @@ import cifar_lab
 from cifar_lab.models.export import export_program
 from cifar_lab.models.wrapping import unwrap
 
-from . import downloads, no_gpu, platforms, seen, standin
-from .examine_model import Subject, size_of_module, take_looks
+from . import downloads, no_gpu, own_modules, platforms, seen, standin
+from .examine_model import Subject, reached_in_training, size_of_module, take_looks
 from .loading_model import load_weights, shapes_of, ties_of
 from .watching import Watch, digest
 
 SOURCE_LINES, ERROR_CHARACTERS = 12, 2_000
+INSTALLS = re.compile(r"\b(?:pip3?|uv|conda|mamba|apt|apt-get)\b.*\binstall\b")
+LIBRARY_FOLDERS = {"site-packages", "dist-packages"}
 
 
 def main() -> None:
@@ -77,6 +80,11 @@ def _shell() -> Any:
     shell.register_magic_function(lambda line: None, "line", "matplotlib")
     for name in ("bash", "shell"):  # of Colab: packages to install, files to list
         shell.register_magic_function(lambda line, cell: None, "cell", name)
+    for name in ("pip", "conda", "uv"):
+        shell.register_magic_function(lambda line: None, "line", name)
+    run = shell.system
+    shell.system = lambda command: None if INSTALLS.search(command) else run(command)
+    os.environ["PIP_NO_INDEX"] = "1"  # also where a process starts it: nothing is installed here
     return shell
 
 
@@ -92,8 +100,15 @@ def _run(shell: Any, cells: list[dict[str, Any]]) -> dict[str, Any] | None:
                 "kind": type(error).__name__,
                 "text": str(error)[:ERROR_CHARACTERS],
                 "source": _failing_lines(cell["source"], error),
+                "in_library": _was_raised_in_a_library(error),
             }
     return None
+
+
+def _was_raised_in_a_library(error: BaseException) -> bool:
+    places = [frame.filename for frame in traceback.extract_tb(error.__traceback__)]
+    places = [place for place in places if not place.startswith("<frozen")]
+    return bool(places) and not LIBRARY_FOLDERS.isdisjoint(Path(places[-1]).parts)
 
 
 def _failing_lines(source: str, error: BaseException) -> str:
@@ -110,11 +125,7 @@ def _failing_lines(source: str, error: BaseException) -> str:
 
 
 def _copy_files(folder: Path, names: list[str]) -> None:
-    """The notebook's own helpers lie beside it, where it can also write.
-
-    A helper may have the name of a module that was imported before, such as `profile.py`: in the
-    notebook's cells the student's own is meant.
-    """
+    """The notebook's own helpers lie beside it, where it can also write."""
     for name in names:
         source, target = folder / name, Path.cwd() / name
         if not source.is_file() or source.is_symlink():
@@ -126,10 +137,7 @@ def _copy_files(folder: Path, names: list[str]) -> None:
             target.write_bytes(platforms.moved(text).encode("utf-8", errors="surrogateescape"))
         else:
             shutil.copyfile(source, target)
-    for path in Path.cwd().iterdir():
-        if path.suffix == ".py" or (path / "__init__.py").is_file():
-            sys.modules.pop(path.stem, None)
-    sys.path.insert(0, str(Path.cwd()))
+    own_modules.prefer(Path.cwd())
 
 
 def _as_it_is(model: Any = None, **options: Any) -> Any:
@@ -217,9 +225,10 @@ def _look_at(
     found["trained"] = digest(model.parameters())
     found["shapes"] = {name: list(tensor.shape) for name, tensor in state.items()}
     found["parameters"] = sum(parameter.numel() for parameter in model.parameters())
+    model.cpu().eval()
+    found["reached_in_training"] = reached_in_training(model, arguments["image_size"])
     if arguments["then"] == "nothing":
         return found, {}
-    model.cpu().eval()
     model.zero_grad(set_to_none=True)
     if arguments["weights"]:
         _load(model, arguments["preferred"])
