@@ -149,7 +149,9 @@ def _smallest_batch(loader: Loader) -> int | None:
     if isinstance(loader, Batches):
         return min(loader.sizes())
     if isinstance(loader, list | tuple):
-        return min(len(images) for images, _ in loader)
+        return min(
+            (len(batch[0]) for batch in loader if isinstance(batch, list | tuple)), default=None
+        )
     if not isinstance(loader, DataLoader) or loader.batch_size is None:
         return None
     try:

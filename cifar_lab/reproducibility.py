@@ -22,12 +22,19 @@ def seed_everything(seed: int) -> None:
     Raises:
         ValueError: the seed is not an integer in [0, 2**32).
     """
-    seed = check_seed(seed)
-    random.seed(seed)
-    np.random.seed(seed)
-    torch.manual_seed(seed)  # CUDA and MPS devices too
+    seed_generators(check_seed(seed))
     torch.backends.cudnn.deterministic = True
     torch.backends.cudnn.benchmark = False
+
+
+def seed_generators(seed: int) -> None:
+    """Seed the generators that networks and loaders draw from: Python's, numpy's and PyTorch's.
+
+    numpy takes 32 bits of the seed.
+    """
+    random.seed(seed)
+    np.random.seed(seed % 2**32)
+    torch.manual_seed(seed)  # CUDA and MPS devices too
 
 
 def check_seed(seed: int) -> int:

@@ -9,7 +9,6 @@ for every epoch:                      `fit`
 from __future__ import annotations
 
 import math
-import random
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
@@ -17,7 +16,6 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from tqdm.std import tqdm
@@ -54,7 +52,7 @@ from cifar_lab.preflight import (
     refuse_what_needs_images,
 )
 from cifar_lab.recipe import Recipe, resolve_precision
-from cifar_lab.reproducibility import as_device, check_seed, derive_seed
+from cifar_lab.reproducibility import as_device, check_seed, derive_seed, seed_generators
 from cifar_lab.schedule import learning_rate_at
 from cifar_lab.state import EpochRecord, TrainingState
 
@@ -237,7 +235,7 @@ def fit(
 
     while not state.finished:
         epoch = len(state.history)
-        _seed_draws(derive_seed(seed, epoch, "dropout"))
+        seed_generators(derive_seed(seed, epoch, "dropout"))
         state.set_learning_rate(learning_rate_at(recipe, epoch))
         batches: Loader = loader
         if isinstance(loader, Batches):
@@ -288,13 +286,6 @@ def fit(
         with layout.within(model):
             reestimate_norms(model, train, seed=seed)
     return state.history
-
-
-def _seed_draws(seed: int) -> None:
-    """Seed what networks and loaders draw from during an epoch, such as dropout."""
-    torch.manual_seed(seed)
-    random.seed(seed)
-    np.random.seed(seed % 2**32)
 
 
 def _accuracy(model: nn.Module, data: ImageSet | Loader | None) -> float | None:

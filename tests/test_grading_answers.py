@@ -269,6 +269,24 @@ def test_the_watch_tells_what_a_look_at_the_model_needs(
     assert nothing.report()["normalisation"] is nothing.report()["input_shape"] is None
 
 
+def test_losses_inside_of_function_transforms_are_left_alone(drawn: dict[str, Tensor]) -> None:
+    images, labels = drawn["train_images"][:4], drawn["train_labels"][:4]
+    model = linear()
+    weights = {name: parameter.detach() for name, parameter in model.named_parameters()}
+
+    def loss(weights: dict[str, Tensor], image: Tensor, label: Tensor) -> Tensor:
+        logits = torch.func.functional_call(model, weights, (image[None],))
+        return functional.cross_entropy(logits, label[None])
+
+    one_by_one = torch.func.vmap(torch.func.grad(loss), in_dims=(None, 0, 0))
+    expected = one_by_one(weights, images, labels)
+    with watched() as watch:
+        found = one_by_one(weights, images, labels)
+        functional.cross_entropy(model(images), labels)
+    assert all(found[name].equal(expected[name]) for name in expected)
+    assert watch.losses == 1
+
+
 class OwnOptimizer(torch.optim.Optimizer):
     def __init__(self, parameters: Any) -> None:
         super().__init__(parameters, {})

@@ -114,6 +114,14 @@ def test_the_way_in_which_a_notebook_comes_further_counts() -> None:
     assert way == Way() and answer["error"]["cell"] == 5
 
 
+def test_in_one_cell_the_way_that_comes_to_a_later_line_counts() -> None:
+    without, pretending = run("AssertionError"), run("ImportError")
+    without["answer"]["error"]["line"], pretending["answer"]["error"]["line"] = 2, 5
+    results = {Way(): without, Way(pretend_gpu=True): pretending}
+    _, answer, _ = attempts(results, "torch.cuda.is_available()")
+    assert answer["error"]["kind"] == "ImportError"
+
+
 def test_a_loader_s_normalisation_follows_from_black_and_white() -> None:
     means, deviations = (0.5071, 0.4867, 0.4408), (0.2675, 0.2565, 0.2761)
     lows = [-mean / deviation for mean, deviation in zip(means, deviations, strict=True)]

@@ -16,7 +16,7 @@ from handed_in.making import HandedIn, code
 from handed_in.mutants import MUTANTS, Mutant
 from handed_in.quick import run_forked
 
-from cifar_lab.grading import evidence, reading
+from cifar_lab.grading import driving, evidence, reading
 from cifar_lab.grading.checks_report import HERE, given_words, iterations_reported
 from cifar_lab.grading.grade import FUNCTIONS, grade_submission
 from cifar_lab.grading.outcomes import answer_of, is_examination, is_run_answer
@@ -43,7 +43,7 @@ LIMITS = Limits(wall_seconds=120, cpu_seconds=120, memory_mib=2048, file_mib=64,
 @pytest.fixture
 def forked(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """No sandbox around submissions that mean no harm."""
-    monkeypatch.setattr(evidence, "run_isolated", run_forked)
+    monkeypatch.setattr(driving, "run_isolated", run_forked)
     yield
 
 

@@ -278,6 +278,8 @@ for again in (lambda: os.mkdir("kept"), lambda: Path("drive").mkdir()):
         raise AssertionError("a folder was made twice")
     except FileExistsError:
         pass
+platforms.run_commands("", "mkdir made\\necho here > made/file\\nfalse")
+assert Path("made/file").read_text() == "here\\n"
 """
 
 

@@ -35,7 +35,7 @@ from torch.utils.data import DataLoader, TensorDataset
 import cifar_lab
 from cifar_lab.checkpoint import load_weights, save_weights
 from cifar_lab.experiments import EXPERIMENTS
-from cifar_lab.grading import evidence
+from cifar_lab.grading import driving
 from cifar_lab.grading.grade import grade_submission
 from cifar_lab.grading.sandbox import isolation_level
 from cifar_lab.grading.settings import Settings
@@ -161,7 +161,7 @@ def assert_full_marks(style: str, handed_in: HandedIn, assignment: str, folder: 
 @pytest.fixture
 def forked(monkeypatch: pytest.MonkeyPatch) -> None:
     """No sandbox around submissions that mean no harm."""
-    monkeypatch.setattr(evidence, "run_isolated", run_forked)
+    monkeypatch.setattr(driving, "run_isolated", run_forked)
 
 
 @pytest.mark.timeout(600)

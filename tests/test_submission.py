@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -378,3 +379,32 @@ def test_numbers_that_json_has_not_are_written_as_json(tmp_path: Path) -> None:
     assert content["test_accuracy"] == 57.3
     assert content["history"] == [{"epoch": 1, "train_loss": None, "seconds": 30}]
     assert content["recipe"] == {"learning_rate": 0.5}
+
+
+@pytest.mark.parametrize("text", ["57.3", "57.3 %", " 57.30% "])
+def test_an_accuracy_is_taken_as_it_was_printed(tmp_path: Path, text: str) -> None:
+    model = nn.Sequential(nn.Flatten(), nn.Linear(3072, 10))
+    folder = cifar_lab.submit(model, assignment="a", test_accuracy=text, out=tmp_path)
+    assert json.loads((folder / MANIFEST).read_text())["test_accuracy"] == 57.3
+
+
+def test_an_accuracy_that_is_no_number_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="test_accuracy is 'good'; expected a number"):
+        cifar_lab.submit(nn.Flatten(), assignment="a", test_accuracy="good", out=tmp_path)
+
+
+def test_rows_of_a_data_frame_are_records() -> None:
+    class Row:
+        def to_dict(self) -> dict[str, Any]:
+            return {"train_loss": np.float32(0.1)}
+
+    assert history_records([Row()]) == [{"epoch": 1, "train_loss": 0.1}]
+
+
+def test_a_folder_s_name_that_the_console_lacks_does_not_end_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.stdout", io.TextIOWrapper(io.BytesIO(), encoding="ascii"))
+    model = nn.Sequential(nn.Flatten(), nn.Linear(3072, 10))
+    folder = cifar_lab.submit(model, assignment="a", test_accuracy=50, out=tmp_path / "\u4e2d")
+    assert (folder / MANIFEST).exists()

@@ -83,9 +83,13 @@ def _further(way: Way, found: Run, other: Way, run: Callable[[Way], Run]) -> tup
     return way, found
 
 
-def _progress(answer: dict[str, Any]) -> tuple[float, bool]:
-    error = answer["error"]
-    return (float("inf") if error is None else error["cell"]), bool(answer["watch"]["optimizers"])
+def _progress(answer: dict[str, Any]) -> tuple[float, int, bool]:
+    """The cell and its line that failed, and whether there was any training."""
+    error, trained = answer["error"], bool(answer["watch"]["optimizers"])
+    if error is None:
+        return float("inf"), 0, trained
+    line = error.get("line")
+    return error["cell"], line if isinstance(line, int) else 0, trained
 
 
 def _may_be_of_length(answer: dict[str, Any]) -> bool:

@@ -23,7 +23,7 @@ from typing import Any
 
 import numpy as np
 
-from cifar_lab.grading.evidence import DRIVER_PACKAGE, DRIVERS
+from cifar_lab.grading.driving import DRIVER_PACKAGE, DRIVERS
 from cifar_lab.grading.sandbox import Limits, Outcome
 
 # A process that has imported what takes seconds, and nothing has been computed in: its copies start

@@ -7,9 +7,7 @@ from __future__ import annotations
 
 import math
 import traceback
-from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,15 +15,11 @@ import child
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn.modules.batchnorm import _NormBase
-
-from cifar_lab.models.size import untouched
 
 from .loading_model import load_model, load_weights, shapes_of, ties_of
+from .model_gradients import without_gradient
+from .model_size import size_of_program
 
-BATCH_STATISTICS = (3, 4)  # the arguments of a batch normalisation that training does not learn
-OF_MODULES = frozenset(nn.Module().__dict__)  # PyTorch's own attributes
-GRADIENT_TRIES = 5
 OVERFIT_STEPS, OVERFIT_RATES = 300, (1e-2, 1e-3, 3e-2, 1e-4)
 IMAGES_AT_A_TIME = 250
 
@@ -91,7 +85,7 @@ def take_looks(
         "alone": lambda: alone_and_together(subject),
         "twice": lambda: twice(subject),
         "logits": measure,
-        "gradients": lambda: without_gradient(subject),
+        "gradients": lambda: without_gradient(subject.model, subject.tensors, subject.images),
         "overfit": lambda: overfit(subject, arguments),
     }
     if not arguments["weights"]:
@@ -109,86 +103,6 @@ def take_looks(
             answer[name] = {"error": f"{type(error).__name__}: {text[0]}"[:1000]}
             traceback.print_exc()
     return answer, arrays
-
-
-def size_of_program(program: Any) -> dict[str, int]:
-    """Numbers in the parameters, in the batch normalisation's statistics, and in all else."""
-    signature = program.graph_signature
-    targets = {
-        **signature.inputs_to_parameters,
-        **signature.inputs_to_buffers,
-        **getattr(signature, "inputs_to_lifted_tensor_constants", {}),
-    }
-    statistics = set()
-    for node in program.graph.nodes:
-        if "batch_norm" in str(node.target):
-            used = [node.args[place] for place in BATCH_STATISTICS if place < len(node.args)]
-            statistics |= {targets.get(str(argument)) for argument in used}
-    parameters = set(signature.parameters)
-
-    def kind(name: str, tensor: Tensor) -> str:
-        if name in parameters:
-            return "parameters"
-        counts_batches = name.endswith("num_batches_tracked") and tensor.numel() == 1
-        return "statistics" if name in statistics or counts_batches else "constants"
-
-    tensors = {**program.constants, **program.state_dict}
-    return _count((kind(name, each), each) for name, each in tensors.items() if _is_tensor(each))
-
-
-def size_of_module(model: nn.Module, images: Tensor) -> dict[str, int]:
-    """The same of a network as it is, without what a forward pass keeps of its images."""
-    before = list(_plain_tensors(model))
-    # One that fails on two images is another look's fault; then all counts that it has.
-    with torch.no_grad(), suppress(Exception):
-        model(images)
-    after = {id(tensor) for tensor in _plain_tensors(model)}
-    statistics = {
-        id(buffer)
-        for layer in model.modules()
-        if isinstance(layer, _NormBase)
-        for buffer in layer.buffers(recurse=False)
-    }
-    learnt = [("parameters", each) for each in model.parameters()]
-    kept = [
-        ("statistics" if id(each) in statistics else "constants", each) for each in model.buffers()
-    ]
-    others = [
-        ("parameters" if isinstance(each, nn.Parameter) else "constants", each)
-        for each in before
-        if id(each) in after
-    ]
-    return _count([*learnt, *kept, *others])
-
-
-def _plain_tensors(model: nn.Module) -> Iterator[Tensor]:
-    """Tensors in a network's plain attributes, in lists and dicts too."""
-    for layer in model.modules():
-        waiting = [value for name, value in layer.__dict__.items() if name not in OF_MODULES]
-        while waiting:
-            value = waiting.pop()
-            if _is_tensor(value):
-                yield value
-            elif isinstance(value, list | tuple | set):
-                waiting += value
-            elif isinstance(value, dict):
-                waiting += value.values()
-
-
-def _is_tensor(value: Any) -> bool:
-    return torch.is_tensor(value)
-
-
-def _count(tensors: Iterable[tuple[str, Tensor]]) -> dict[str, int]:
-    """Numbers by kind; a tensor under several names counts once."""
-    counts, seen = {"parameters": 0, "statistics": 0, "constants": 0}, set()
-    for kind, tensor in tensors:
-        place = (tensor.data_ptr(), tuple(tensor.shape))
-        if tensor.numel() and place in seen:
-            continue
-        seen.add(place)
-        counts[kind] += tensor.numel()
-    return counts
 
 
 def compare_weights(tensors: Mapping[str, Tensor], preferred: list[str]) -> dict[str, Any]:
@@ -295,60 +209,6 @@ def logits(subject: Subject, normalisation: dict[str, list[float]] | None) -> np
         with torch.no_grad():
             parts.append(subject.model(scaled).float())
     return torch.cat(parts).numpy()
-
-
-def without_gradient(subject: Subject) -> list[str]:
-    """The parameters that got no gradient from several batches, or only zeros.
-
-    A tensor under several names is one parameter.
-    """
-    model = subject.model
-    names: dict[tuple[int, ...], list[str]] = defaultdict(list)
-    places = {name: (tensor.data_ptr(), *tensor.shape) for name, tensor in subject.tensors.items()}
-    for name, parameter in model.named_parameters(remove_duplicate=False):
-        names[places.get(name, (parameter.data_ptr(), *parameter.shape))].append(name)
-    parameters = dict(model.named_parameters(remove_duplicate=False))
-    for parameter in parameters.values():
-        parameter.requires_grad_(True)
-    waiting = list(names.values())
-    for attempt in range(GRADIENT_TRIES):
-        outputs = model(subject.images(8 + attempt))
-        model.zero_grad()
-        (outputs * torch.randn_like(outputs)).sum().backward()
-        waiting = [
-            group for group in waiting if not any(_has_gradient(parameters[one]) for one in group)
-        ]
-        if not waiting:
-            break
-    return [group[0] for group in waiting]
-
-
-def reached_in_training(model: nn.Module, image_size: int) -> list[str]:
-    """The parameters that get a gradient in training mode, as an auxiliary head's do there alone.
-
-    Args:
-        model: is left as it was.
-        image_size: of the images that it takes.
-    """
-    with untouched(model), suppress(Exception):
-        model.train()
-        outputs = model(torch.rand(8, 3, image_size, image_size))
-        sum((each * torch.randn_like(each)).sum() for each in _tensors_in(outputs)).backward()
-        return [name for name, each in model.named_parameters() if _has_gradient(each)]
-    return []
-
-
-def _tensors_in(outputs: Any) -> list[Tensor]:
-    """The tensors among a network's outputs, which may be several."""
-    if isinstance(outputs, dict):
-        outputs = list(outputs.values())
-    if isinstance(outputs, tuple | list):
-        return [tensor for each in outputs for tensor in _tensors_in(each)]
-    return [outputs] if torch.is_tensor(outputs) and outputs.is_floating_point() else []
-
-
-def _has_gradient(parameter: Tensor) -> bool:
-    return parameter.grad is not None and bool(parameter.grad.abs().sum() > 0)
 
 
 def overfit(subject: Subject, arguments: Mapping[str, Any]) -> float:

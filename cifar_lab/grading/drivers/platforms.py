@@ -10,6 +10,8 @@ import importlib.metadata
 import itertools
 import os
 import re
+import shutil
+import subprocess
 import sys
 from collections.abc import Iterable
 from contextlib import suppress
@@ -125,6 +127,17 @@ def _answer_questions() -> None:
     builtins.input = ask
     for name in ("getpass", "unix_getpass", "win_getpass", "fallback_getpass"):
         setattr(getpass, name, ask_for_key)
+
+
+def run_commands(line: str, cell: str) -> None:
+    """Run a cell of commands as lines with `!` are run: what fails without a network, fails alone.
+
+    Args:
+        line: Options of `%%bash`, which say nothing of the commands.
+        cell: The commands.
+    """
+    program = shutil.which("bash") or "sh"
+    subprocess.run([program, "-c", cell], stdin=subprocess.DEVNULL, check=False)
 
 
 def moved(text: str) -> str:

@@ -22,8 +22,10 @@ from cifar_lab.models.export import export_program
 from cifar_lab.models.wrapping import unwrap
 
 from . import downloads, no_gpu, own_modules, platforms, seen, standin
-from .examine_model import Subject, reached_in_training, size_of_module, take_looks
+from .examine_model import Subject, take_looks
 from .loading_model import load_weights, shapes_of, ties_of
+from .model_gradients import reached_in_training
+from .model_size import size_of_module
 from .watching import Watch, digest
 
 SOURCE_LINES, ERROR_CHARACTERS = 12, 2_000
@@ -78,8 +80,8 @@ def _shell() -> Any:
     shell = InteractiveShell.instance(config=settings)
     shell.run_line_magic("colors", "nocolor")
     shell.register_magic_function(lambda line: None, "line", "matplotlib")
-    for name in ("bash", "shell"):  # of Colab: packages to install, files to list
-        shell.register_magic_function(lambda line, cell: None, "cell", name)
+    for name in ("bash", "sh", "shell"):
+        shell.register_magic_function(platforms.run_commands, "cell", name)
     for name in ("pip", "conda", "uv"):
         shell.register_magic_function(lambda line: None, "line", name)
     run = shell.system
@@ -94,12 +96,14 @@ def _run(shell: Any, cells: list[dict[str, Any]]) -> dict[str, Any] | None:
         result = shell.run_cell(platforms.moved(cell["source"]), store_history=True)
         error = result.error_before_exec or result.error_in_exec
         if error is not None and not cell["may_fail"]:
+            line = _failing_line(cell["source"], error)
             return {
                 "cell": place,
                 "cells": len(cells),
+                "line": line,
                 "kind": type(error).__name__,
                 "text": str(error)[:ERROR_CHARACTERS],
-                "source": _failing_lines(cell["source"], error),
+                "source": _lines_around(cell["source"].splitlines(), line),
                 "in_library": _was_raised_in_a_library(error),
             }
     return None
@@ -111,14 +115,17 @@ def _was_raised_in_a_library(error: BaseException) -> bool:
     return bool(places) and not LIBRARY_FOLDERS.isdisjoint(Path(places[-1]).parts)
 
 
-def _failing_lines(source: str, error: BaseException) -> str:
-    """The cell around the line that failed, which is marked, or else its beginning."""
-    lines, failed = source.splitlines(), 1
+def _failing_line(source: str, error: BaseException) -> int:
+    """The number of the cell's line that failed, or else of its first."""
     for frame in traceback.extract_tb(error.__traceback__):
         is_cell = frame.filename.startswith("<ipython-input") or "ipykernel_" in frame.filename
         if is_cell and frame.line and frame.line in source:
-            failed = frame.lineno or 1
-            break
+            return frame.lineno or 1
+    return 1
+
+
+def _lines_around(lines: list[str], failed: int) -> str:
+    """The lines around one, which is marked."""
     first = max(0, min(failed, len(lines)) - SOURCE_LINES // 2)
     shown = enumerate(lines[first : first + SOURCE_LINES], first + 1)
     return "\n".join(f"{'>' if number == failed else ' '} {line}" for number, line in shown)

@@ -21,6 +21,8 @@ from torch.optim.optimizer import (
     register_optimizer_step_pre_hook,
 )
 
+from cifar_lab.reproducibility import seed_everything
+
 from . import marks
 from .answers import Course
 from .loaders import shortening
@@ -231,10 +233,11 @@ class Watch:
     def _see_loss(self, logits: Any = None, *arguments: Any, **options: Any) -> None:
         logits = options.get("input", logits)
         if torch.is_tensor(logits) and logits.ndim == 2 and logits.shape[1] > 1:
-            self.losses += 1
             values = logits.detach().float()
             sums = (values.sum(dim=1) - 1).abs().max()
-            self.losses_of_shares += bool(values.min() >= 0 and sums < 1e-2)
+            with suppress(RuntimeError):  # tensors without values, inside vmap or an export
+                self.losses_of_shares += bool(values.min() >= 0 and sums < 1e-2)
+                self.losses += 1
 
     def _see_save(self, content: Any = None, file: Any = None, *rest: Any, **options: Any) -> None:
         self.files.see_save(options.get("obj", content), options.get("f", file))
@@ -247,9 +250,12 @@ class Watch:
             self.first_load = self._now()
 
     def _see_seed(self, library: str, seed: Any = None, *arguments: Any, **options: Any) -> None:
-        caller = sys._getframe(2).f_globals.get("__name__", "")
-        inside = caller.split(".")[0] in LIBRARIES and caller != "cifar_lab.reproducibility"
-        if not inside:
+        caller = sys._getframe(2)
+        asked = any(
+            frame is not None and frame.f_code is seed_everything.__code__
+            for frame in (caller, caller.f_back)
+        )
+        if asked or caller.f_globals.get("__name__", "").split(".")[0] not in LIBRARIES:
             value = seed if seed is not None else next(iter(options.values()), None)
             self.seeds.append([library, int(value) if isinstance(value, int) else str(value)])
 
