@@ -193,6 +193,7 @@ def test_a_benchmark_is_saved_beside_earlier_ones(tmp_path: Path) -> None:
         assert (folder / "bench.png").stat().st_size > 1000
 
 
+@pytest.mark.slow
 def test_the_command_measures_both_ways_in_turn(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:

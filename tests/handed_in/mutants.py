@@ -181,7 +181,6 @@ MUTANTS: dict[str, Mutant] = {
         model(("return self.head(x)", "return self.head(x).softmax(1)")),
         frozenset({"overfits_one_batch", "loss_takes_logits"}),
         "no softmax",
-        often=True,
     ),
     "softmax before cross-entropy": Mutant(
         loop(("F.cross_entropy(model(x), y)", "F.cross_entropy(model(x).softmax(1), y)")),
@@ -216,13 +215,11 @@ MUTANTS: dict[str, Mutant] = {
         frozenset({"parameter_count"}),
         "Take away at least 1.",
         assignment="b",
-        often=True,
     ),
     "parameters hidden in a plain list": Mutant(
         hidden("self.hidden = [nn.Parameter(torch.zeros(64, 5000))]"),
         frozenset({"parameter_count"}),
         "plain lists count",
-        often=True,
     ),
     "parameters hidden in a buffer": Mutant(
         hidden('self.register_buffer("hidden", torch.zeros(1, 64, 5000))'),
@@ -308,7 +305,6 @@ MUTANTS: dict[str, Mutant] = {
         frozenset({"weights_load"}),
         "has other shapes",
         NO_WEIGHTS_MATCH,
-        often=True,
     ),
     "weights before training": Mutant(
         weights_are(lambda path: torch.save(correct.untrained().state_dict(), path)),
@@ -544,7 +540,6 @@ MUTANTS: dict[str, Mutant] = {
         frozenset({"choices_discussed"}),
         "Words that you were given",
         assignment="b",
-        often=True,
     ),
     "the same words again and again": Mutant(
         discussed(REPEATED),

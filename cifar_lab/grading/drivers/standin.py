@@ -17,6 +17,7 @@ CIFAR10_CLASSES = (
 )  # fmt: skip
 
 
+@functools.lru_cache
 def draw(num_classes: int, variant: int) -> dict[str, np.ndarray]:
     """Training and test images (N, 32, 32, 3), uint8, and their labels (N,), int64.
 
@@ -84,7 +85,7 @@ def _replace_load(arrays: dict[str, np.ndarray], num_classes: int) -> None:
     def image_set(role: data.Role, name: str) -> data.ImageSet:
         part = "test" if role is data.Role.TEST else "train"
         images = torch.from_numpy(arrays[f"{part}_images"]).permute(0, 3, 1, 2).contiguous()
-        labels = torch.from_numpy(arrays[f"{part}_labels"])
+        labels = torch.from_numpy(arrays[f"{part}_labels"].copy())
         return data.ImageSet(images, labels, role, names, name)
 
     @functools.lru_cache
