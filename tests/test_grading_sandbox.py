@@ -247,7 +247,7 @@ def test_why_there_is_no_bubblewrap_is_told(tmp_path, monkeypatch):
         ("def f(: pass", "SyntaxError"),
         ("f = lambda: f()\nf()", "RecursionError"),
         ("raise KeyboardInterrupt", "KeyboardInterrupt"),
-        ("class E(Exception):\n    def __str__(self): raise E\nraise E", "E: <exception str"),
+        ("class E(Exception):\n    def __str__(self): raise E\nraise E", "E: <"),
         ("raise ValueError('x' * 10_000_000)", "xxx ..."),
         ("raise ValueError('\\ud800\\x1b[2J\\x00')", "ValueError"),
         ("import sys; sys.exit(0)", "sys.exit"),

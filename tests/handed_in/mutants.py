@@ -208,7 +208,6 @@ MUTANTS: dict[str, Mutant] = {
         model((" + self.shortcut(x)", "")),
         frozenset({"gradients_everywhere"}),
         "shortcut",
-        often=True,
     ),
     "one parameter over the limit": Mutant(
         lambda: plain_b(correct.up_to_the_limit(1_000_000)),
@@ -274,7 +273,6 @@ MUTANTS: dict[str, Mutant] = {
         frozenset({"seeds_unchanged"}),
         "torch was given the seed 43",
         assignment="b",
-        often=True,
     ),
     "seed set again later": Mutant(
         partial(changed, plain_b, "train", "model = Net()", "torch.manual_seed(7)\nmodel = Net()"),
