@@ -49,8 +49,9 @@ def submit(
 ) -> Path:
     """Write a submission: weights, the exported model, and a record of how it came about.
 
-    The grader hands the model images in [0, 1]: let it carry its normalisation, as the library's
-    models do.
+    The grader measures the model on images in [0, 1], and on images normalised as the notebook's
+    test loader normalises them. A model that carries its normalisation, as the library's do, needs
+    nobody to know about it.
 
     The folder then holds `weights.pt` (a `state_dict`), `model.pt2` (the model as `torch.export`
     gives it: it can be evaluated without your code), `submission.json`, and your notebook where it
