@@ -17,7 +17,12 @@ from handed_in.mutants import MUTANTS, Mutant
 from handed_in.quick import run_forked
 
 from cifar_lab.grading import driving, evidence, reading
-from cifar_lab.grading.checks_report import HERE, given_words, iterations_reported
+from cifar_lab.grading.checks_report import (
+    HERE,
+    cells_in_order,
+    given_words,
+    iterations_reported,
+)
 from cifar_lab.grading.grade import FUNCTIONS, grade_submission
 from cifar_lab.grading.outcomes import answer_of, is_examination, is_run_answer
 from cifar_lab.grading.sandbox import Limits, Outcome
@@ -468,3 +473,32 @@ def test_a_package_that_the_grading_machine_lacks_is_not_the_students_fault(
     monkeypatch.setattr(looked_at, "run", lambda: {"error": failure})
     with pytest.raises(error):
         looked_at.ran_to_the_end()
+
+
+@pytest.mark.parametrize(
+    ("unrun", "own_check", "expected"),
+    [
+        ((), True, None),
+        (("hand in",), True, None),  # the cell that hands in, and those behind it, run just now
+        (("train", "hand in"), True, NotMadeError),
+        (("train", "hand in"), False, SubmissionError),
+    ],
+)
+def test_a_notebook_that_checks_itself_was_run_up_to_there(
+    unrun: tuple[str, ...], own_check: bool, expected: type[Exception] | None, tmp_path: Path
+) -> None:
+    cells = {
+        "train": code("model = 1"),
+        "hand in": code("folder = cifar_lab.submit(model, assignment='a')"),
+        "check": code("cifar_lab.check_submission(folder)", count=0),
+    }
+    for name in unrun:
+        cells[name].count = 0
+    folder = HandedIn(cells, None).write(tmp_path / "handed-in")
+    looked_at = evidence.Evidence(folder, settings_for("a"), notebook_missing_is_open=own_check)
+    if not unrun:
+        cells["check"].count = 3
+        folder = HandedIn(cells, None).write(tmp_path / "whole")
+        looked_at = evidence.Evidence(folder, settings_for("a"), notebook_missing_is_open=True)
+    with nullcontext() if expected is None else pytest.raises(expected):
+        cells_in_order(looked_at)
