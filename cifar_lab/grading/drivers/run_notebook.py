@@ -15,7 +15,7 @@ from typing import Any
 import child
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 import cifar_lab
 from cifar_lab.models.export import export_program
@@ -206,11 +206,17 @@ def _networks(variables: dict[str, Any]) -> list[nn.Module]:
 
 
 def _fits(model: nn.Module, preferred: list[str]) -> bool:
-    state = unwrap(model).state_dict()
+    return _stored_for(unwrap(model), preferred) is not None
+
+
+def _stored_for(model: nn.Module, preferred: list[str]) -> dict[str, Tensor] | None:
+    """The stored weights, if they fit; where they don't, the check of the weights says so."""
+    state = model.state_dict()
     try:
-        return load_weights(shapes_of(state), preferred, ties_of(state)).fits
-    except Exception:  # the check of the weights says so
-        return False
+        loaded = load_weights(shapes_of(state), preferred, ties_of(state))
+    except Exception:  # a damaged file makes torch.load raise almost anything
+        return None
+    return loaded.tensors if loaded.fits else None
 
 
 def _look_at(
@@ -238,7 +244,9 @@ def _look_at(
         return found, {}
     model.zero_grad(set_to_none=True)
     if arguments["weights"]:
-        _load(model, arguments["preferred"])
+        stored = _stored_for(model, arguments["preferred"])
+        if stored is not None:
+            model.load_state_dict(stored)
     if arguments["then"] == "look":
         looks, arrays = take_looks(_as_it_is_now(model, arguments), arguments)
         return found | {"looks": looks}, arrays
@@ -248,17 +256,6 @@ def _look_at(
         found["export_error"] = f"{type(error).__name__}: {error}"[:ERROR_CHARACTERS]
         return found, {}
     return found, {"program": np.frombuffer(program, dtype=np.uint8)}
-
-
-def _load(model: nn.Module, preferred: list[str]) -> None:
-    """The stored weights into the model; where they don't fit, the check of the weights says so."""
-    state = model.state_dict()
-    try:
-        loaded = load_weights(shapes_of(state), preferred, ties_of(state))
-    except Exception:  # a damaged file makes torch.load raise almost anything
-        return
-    if loaded.fits:
-        model.load_state_dict(loaded.tensors)
 
 
 def _as_it_is_now(model: nn.Module, arguments: Mapping[str, Any]) -> Subject:
