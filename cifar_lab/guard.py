@@ -9,7 +9,7 @@ so augmented copies are not recognised.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from importlib import resources
 from typing import Any
@@ -72,6 +72,19 @@ def official_test_fingerprints() -> Tensor:
     """Of CIFAR-10's and CIFAR-100's test images, but for those that are training images too."""
     with resources.as_file(resources.files("cifar_lab") / "test_fingerprints.npy") as path:
         return torch.from_numpy(np.load(path))
+
+
+def refuse_also(test_sets: Iterable[Tensor]) -> None:
+    """Refuse further test images in training: uint8, (N, 3, 32, 32) each."""
+    numbers = [fingerprints(images).unique() for images in {id(i): i for i in test_sets}.values()]
+    _further_fingerprints.append(torch.cat(numbers))
+
+
+_further_fingerprints: list[Tensor] = []
+
+
+def _refused_fingerprints() -> Tensor:
+    return torch.cat([official_test_fingerprints(), *_further_fingerprints])
 
 
 def identity(data: ImageSet | Loader) -> str:
@@ -162,7 +175,7 @@ def refuse_official_test_images(images: Tensor, purpose: str) -> None:
     found = 0
     for pixels in _possible_pixels(images):
         # On the CPU: not every accelerator has 64-bit integers in all operations.
-        found += int(torch.isin(fingerprints(pixels.cpu()), official_test_fingerprints()).sum())
+        found += int(torch.isin(fingerprints(pixels.cpu()), _refused_fingerprints()).sum())
     if found:
         raise _leak(f"{found:,} of {len(images):,} images are CIFAR's test images", purpose)
 

@@ -407,3 +407,55 @@ def test_downloads_come_from_the_stand_in(tmp_path):
     assert len(said) == 3  # once for each of squeezenet1_1, w.pth and timm's
     written = sum(path.stat().st_size for path in tmp_path.rglob("*") if path.is_file())
     assert written < 10 * 2**20
+
+
+# Entry points through which a notebook gets images, each of which must be given the fake ones:
+# "used" tells how often the fake test set was evaluated on by then.
+ENTRY_POINTS = """
+    import torch
+    from cifar_lab import Recipe, evaluate, fit, load, load_or_stand_in, run, test_accuracy
+    from cifar_lab.cli import main
+    from cifar_lab.grading.drivers import standin
+    import cifar_lab
+
+    standin.install(NUM_CLASSES, 0, "short")
+    fake = load(NAME)
+    mine = torch.from_numpy(standin.draw(NUM_CLASSES, 0)["test_images"]).permute(0, 3, 1, 2)
+    assert torch.equal(fake.test.images, mine) and fake.test.dataset == NAME
+    assert cifar_lab.load(NAME) is load_or_stand_in(NAME) is fake
+
+    def used():
+        count, fake.test.uses.count = fake.test.uses.count, 0
+        return count
+
+    model = cifar_lab.build_model("tinynet", NUM_CLASSES)
+    test_accuracy(model, load(NAME).test)
+    assert used() == 1
+    if NAME == "cifar100":
+        evaluate(model)
+        assert used() == 1
+    recipe = Recipe(epochs=1, batch_size=500, optimizer="sgd", learning_rate=0.01)
+    result = run(EXPERIMENT, recipe=recipe, out="runs", progress=False)
+    assert used() == result.test_uses > 0
+    main(["evaluate", PRETRAINED])
+    assert used() == 1
+    try:
+        fit(model, [(fake.test.images[:9] / 255, fake.test.labels[:9])], recipe, progress=False)
+    except cifar_lab.LeakedTestImagesError:
+        print("refused")
+"""
+
+
+@pytest.mark.parametrize(
+    ("name", "experiment", "pretrained"),
+    [
+        ("cifar10", "cifar10-mlp", "cifar10-frontier-tiny"),
+        ("cifar100", "cifar100-tinynet", "cifar100-frontier"),
+    ],
+)
+def test_every_way_to_the_images_leads_to_the_fake_ones(tmp_path, name, experiment, pretrained):
+    classes = {"cifar10": 10, "cifar100": 100}[name]
+    given = f"NAME, EXPERIMENT, PRETRAINED = {name!r}, {experiment!r}, {pretrained!r}\n"
+    given += f"NUM_CLASSES = {classes}\n"
+    out = run(given + textwrap.dedent(ENTRY_POINTS), tmp_path)
+    assert out.endswith("refused\n")
