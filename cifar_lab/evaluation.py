@@ -11,27 +11,22 @@ from functools import lru_cache
 import torch
 from torch import Tensor, nn
 
-from cifar_lab.data import ImageSet, Role, load
-from cifar_lab.loading import (
+from cifar_lab.data.batches import (
     Loader,
     as_loader,
     batches_on,
     check_class_numbers,
-    check_logits,
-    device_of,
     num_classes_of,
-    run_model,
     sources_of,
 )
+from cifar_lab.data.cifar import CIFAR100_SUPERCLASSES
+from cifar_lab.data.datasets import load
+from cifar_lab.data.image_set import ImageSet, Role
+from cifar_lab.models.counting import MAX_PARAMETERS, count_parameters
+from cifar_lab.models.forward import check_logits, device_of, logits_in, run_model
+from cifar_lab.models.inspection import evaluation_mode, materialize
 from cifar_lab.models.layout import find_layout, is_written_here
-from cifar_lab.models.size import (
-    MAX_PARAMETERS,
-    count_parameters,
-    evaluation_mode,
-    logits_in,
-    materialize,
-)
-from cifar_lab.plain import as_whole
+from cifar_lab.utils.plain import as_whole
 
 EVALUATION_BATCH_SIZE = 500
 TRIED_IMAGES = 16  # of the first batch: enough to see which memory layout the network can take
@@ -205,3 +200,37 @@ def accuracy_under_shift(
         )
         for shift in shifts
     ]
+
+
+def superclass_labels(class_names: Sequence[str]) -> Tensor:
+    """Each class's superclass as an index into `CIFAR100_SUPERCLASSES`: int64, (num_classes,).
+
+    Raises:
+        ValueError: a class that is not CIFAR-100's.
+    """
+    index_of = {
+        member: index
+        for index, members in enumerate(CIFAR100_SUPERCLASSES.values())
+        for member in members
+    }
+    unknown = [name for name in class_names if name not in index_of]
+    if unknown:
+        raise ValueError(f"{unknown[0]!r} is no class of CIFAR-100, which alone has superclasses.")
+    return torch.tensor([index_of[name] for name in class_names])
+
+
+def superclass_confusion(confusion: Tensor, class_names: Sequence[str]) -> Tensor:
+    """A confusion matrix of classes (100, 100) -> one of superclasses (20, 20); rows are the truth.
+
+    Raises:
+        ValueError: another matrix than of these classes, or classes that are not CIFAR-100's.
+    """
+    if confusion.shape != (len(class_names), len(class_names)):
+        raise ValueError(
+            f"confusion has shape {tuple(confusion.shape)}; expected one row and one column for "
+            f"each of the {len(class_names)} classes."
+        )
+    labels = superclass_labels(class_names)
+    count = len(CIFAR100_SUPERCLASSES)
+    rows = torch.zeros(count, len(labels), dtype=confusion.dtype).index_add_(0, labels, confusion)
+    return torch.zeros(count, count, dtype=confusion.dtype).index_add_(1, labels, rows)

@@ -46,6 +46,6 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     """Only where something is to be graded, load what does it."""
     if config.getoption("submission"):
-        from cifar_lab.grading import plugin
+        from cifar_lab.grading.sessions import plugin
 
         config.pluginmanager.register(plugin.Grading(config), "cifar_lab_grading_session")

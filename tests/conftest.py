@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 import torch
 
-from cifar_lab import synthetic
-from cifar_lab.data import Data, ImageSet, Role
-from cifar_lab.recipe import Recipe
-from cifar_lab.results import Result
-from cifar_lab.training import EpochRecord
+from cifar_lab.data import synthetic
+from cifar_lab.data.image_set import Data, ImageSet, Role
+from cifar_lab.experiments.results import Result
+from cifar_lab.training.recipe import Recipe
+from cifar_lab.training.state import EpochRecord
 
 FOLDERS = ("cifar-10-batches-py", "cifar-100-python")
 

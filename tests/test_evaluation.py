@@ -8,7 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
-from cifar_lab.data import ImageSet, Role, Uses
+from cifar_lab.data.batches import Batches
+from cifar_lab.data.image_set import ImageSet, Role, Uses
 from cifar_lab.evaluation import (
     accuracy_under_shift,
     confusion_matrix,
@@ -17,7 +18,6 @@ from cifar_lab.evaluation import (
     predict,
     test_accuracy,
 )
-from cifar_lab.loading import Batches
 
 
 class LookUp(nn.Module):

@@ -33,15 +33,15 @@ from student_work.notebooks import NOTEBOOKS
 from torch.utils.data import DataLoader, TensorDataset
 
 import cifar_lab
-from cifar_lab.checkpoint import load_weights, save_weights
-from cifar_lab.experiments import EXPERIMENTS
+from cifar_lab.experiments.catalog import EXPERIMENTS
 from cifar_lab.grading import driving
-from cifar_lab.grading.grade import grade_submission
-from cifar_lab.grading.sandbox import isolation_level
+from cifar_lab.grading.isolation.sandbox import isolation_level
+from cifar_lab.grading.sessions.grade import grade_submission
 from cifar_lab.grading.settings import Settings
 from cifar_lab.grading.verdicts import NOT_MADE, PASSED
 from cifar_lab.models import build_model
-from cifar_lab.training import fit
+from cifar_lab.training.checkpoint import load_weights, save_weights
+from cifar_lab.training.loop import fit
 
 OWN_DRAWS = "draws from `random` and `np.random`"  # not to be had again in another loop
 IN_A_PLAIN_LOOP = [style for style in NETWORKS if style != OWN_DRAWS]

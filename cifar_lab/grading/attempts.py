@@ -11,7 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
-from cifar_lab.grading.drivers.no_gpu import mentions_accelerator, names_accelerator
+from cifar_lab.grading.sandboxed.no_gpu import mentions_accelerator, names_accelerator
 from cifar_lab.grading.verdicts import NotMadeError, SubmissionError
 
 # What fails by too few batches or images: a list that stayed empty, a class without an image, a

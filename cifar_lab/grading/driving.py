@@ -8,16 +8,16 @@ from typing import Any
 
 import numpy as np
 
-from cifar_lab.grading import drivers
-from cifar_lab.grading.sandbox import Limits, Outcome, run_isolated
-from cifar_lab.grading.submissions import is_left_out
+from cifar_lab.grading import sandboxed
+from cifar_lab.grading.isolation.sandbox import Limits, Outcome, run_isolated
+from cifar_lab.grading.submissions.submission import is_left_out
 
-DRIVERS = Path(drivers.__file__).parent
-DRIVER_PACKAGE = "cifar_lab_drivers"  # as which the drivers are imported beside a student's files
+DRIVERS = Path(sandboxed.__file__).parent
+DRIVER_PACKAGE = "cifar_lab_sandboxed"  # as which the drivers are imported beside a student's files
 DRIVER = """
 import sys, child
-sys.path.insert(0, str(child.readable("cifar_lab_drivers").parent))
-from cifar_lab_drivers import {name}
+sys.path.insert(0, str(child.readable("cifar_lab_sandboxed").parent))
+from cifar_lab_sandboxed import {name}
 sys.path.pop(0)
 {name}.main()
 """

@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from cifar_lab.grading.drivers import seen as seen_in_run
 from cifar_lab.grading.driving import drive
 from cifar_lab.grading.notebook_run import NotebookRun
 from cifar_lab.grading.outcomes import answer_of, is_examination, is_look_answer
+from cifar_lab.grading.sandboxed import seen as seen_in_run
 from cifar_lab.grading.verdicts import NotMadeError, SubmissionError
 from cifar_lab.models import MODELS
 

@@ -9,16 +9,16 @@ from typing import Any
 
 import numpy as np
 
-from cifar_lab.data import ImageSet
+from cifar_lab.data.image_set import ImageSet
 from cifar_lab.grading import packages
 from cifar_lab.grading.attempts import Way, run_fairly
-from cifar_lab.grading.drivers import seen as seen_in_run
 from cifar_lab.grading.driving import drive
 from cifar_lab.grading.outcomes import SHOWN_CHARACTERS, answer_of, is_run_answer, test_images
+from cifar_lab.grading.sandboxed import seen as seen_in_run
 from cifar_lab.grading.settings import Settings
-from cifar_lab.grading.submissions import Submission
+from cifar_lab.grading.submissions.submission import Submission
 from cifar_lab.grading.verdicts import NotMadeError, SubmissionError
-from cifar_lab.results import installed_version
+from cifar_lab.utils.environment import installed_version
 
 
 class NotebookRun:

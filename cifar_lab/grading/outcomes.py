@@ -7,11 +7,12 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from cifar_lab.data import ImageSet, default_root, load
-from cifar_lab.errors import CorruptedDataError, DatasetUnavailableError
-from cifar_lab.grading.sandbox import Outcome
+from cifar_lab.data.datasets import default_root, load
+from cifar_lab.data.image_set import ImageSet
+from cifar_lab.grading.isolation.sandbox import Outcome
 from cifar_lab.grading.settings import Settings
 from cifar_lab.grading.verdicts import NotMadeError, SubmissionError
+from cifar_lab.utils.errors import CorruptedDataError, DatasetUnavailableError
 
 CIFAR_FOLDERS = {"cifar10": "cifar-10-batches-py", "cifar100": "cifar-100-python"}
 SHOWN_CHARACTERS = 600

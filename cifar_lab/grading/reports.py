@@ -11,8 +11,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from xml.etree import ElementTree
 
-from cifar_lab.files import write_text
 from cifar_lab.grading.verdicts import BLOCKED, FAILED, NOT_MADE, PASSED, Grade, Verdict
+from cifar_lab.utils.files import write_text
 
 GRADE, JUNIT, PAGE, GRADESCOPE = "grade.json", "junit.xml", "report.html", "results.json"
 GRADES = "grades.csv"

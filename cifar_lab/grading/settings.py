@@ -9,13 +9,13 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cifar_lab.data import DATASETS
-from cifar_lab.errors import unknown_name
-from cifar_lab.files import read_text
-from cifar_lab.grading.sandbox import Limits
-from cifar_lab.grading.table import CHECKS, Check
-from cifar_lab.models.size import MAX_PARAMETERS, MLP_PARAMETERS
-from cifar_lab.submission import DATASET_OF as ASSIGNMENTS
+from cifar_lab.data.cifar import DATASETS
+from cifar_lab.experiments.submission import DATASET_OF as ASSIGNMENTS
+from cifar_lab.grading.checks.table import CHECKS, Check
+from cifar_lab.grading.isolation.sandbox import Limits
+from cifar_lab.models.counting import MAX_PARAMETERS, MLP_PARAMETERS
+from cifar_lab.utils.errors import unknown_name
+from cifar_lab.utils.files import read_text
 
 NUM_CLASSES = {"cifar10": 10, "cifar100": 100, "synthetic": 10}
 if TYPE_CHECKING:

@@ -9,28 +9,25 @@ from collections.abc import Callable
 
 from torch import nn
 
-from cifar_lab.errors import unknown_name
 from cifar_lab.models.convnet import ConvNet, SkeletonConvNet, TinyNet
+from cifar_lab.models.layers.blocks import SqueezeExcitation
+from cifar_lab.models.layers.normalize import Normalize
+from cifar_lab.models.layers.whitening import Whitening
 from cifar_lab.models.mbconv import MBConvBlock, MBConvNet
 from cifar_lab.models.mlp import SimpleMLP
-from cifar_lab.models.normalize import Normalize
-from cifar_lab.models.resnet import (
-    BottleneckResBlock,
-    BottleneckResNet,
-    resnet_small,
-    resnet_wide,
-)
+from cifar_lab.models.resnet import BottleneckResBlock, BottleneckResNet, resnet_small, resnet_wide
 from cifar_lab.models.separable import DSConvBlock, SmallCIFARNet
 from cifar_lab.models.whitened import (
     SharedStage,
+    Stage,
     WhitenedResNet,
     frontier_94,
     frontier_100,
     frontier_tiny,
     frontier_wide,
 )
-from cifar_lab.models.whitening import Whitening
-from cifar_lab.models.wide_resnet import SqueezeExcitation, WideBlock, WideResNet
+from cifar_lab.models.wide_resnet import WideBlock, WideResNet
+from cifar_lab.utils.errors import unknown_name
 
 __all__ = [
     "MODELS",
@@ -46,6 +43,7 @@ __all__ = [
     "SkeletonConvNet",
     "SmallCIFARNet",
     "SqueezeExcitation",
+    "Stage",
     "TinyNet",
     "WhitenedResNet",
     "Whitening",

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from cifar_lab.models.size import evaluation_mode, untouched
+from cifar_lab.models.inspection import evaluation_mode, untouched
 from cifar_lab.models.wrapping import unwrap, unwrapped_parts
 
 TRIED_COUNTS = (1, 3)  # numbers of images that a program has to take, besides the 2 of its making

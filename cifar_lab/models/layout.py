@@ -19,8 +19,9 @@ import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-from cifar_lab.models.batch_norm import narrow_norms
-from cifar_lab.models.size import evaluation_mode, logits_in, untouched
+from cifar_lab.models.forward import logits_in
+from cifar_lab.models.inspection import evaluation_mode, untouched
+from cifar_lab.models.layers.batch_norm import narrow_norms
 
 TOLERANCE = 1e-3  # between logits, as a share of the largest: rounding, where nothing is wrong
 CHANNELS_LAST = torch.channels_last

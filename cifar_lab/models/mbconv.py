@@ -9,9 +9,9 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
-from cifar_lab.data import CIFAR100_MEAN, CIFAR100_STD
-from cifar_lab.models.normalize import Normalize
-from cifar_lab.models.wide_resnet import SqueezeExcitation, block_groups, he_conv
+from cifar_lab.data.cifar import CIFAR100_MEAN, CIFAR100_STD
+from cifar_lab.models.layers.blocks import SqueezeExcitation, block_groups, he_conv
+from cifar_lab.models.layers.normalize import Normalize
 
 EXPANSION = 6
 

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
-from cifar_lab.models.batch_norm import NARROW, NarrowBatchNorm2d
+from cifar_lab.models.layers.batch_norm import NARROW, NarrowBatchNorm2d
 
 
 def conv_bn(in_channels: int, out_channels: int, kernel_size: int) -> list[nn.Module]:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from cifar_lab.data import CIFAR100_MEAN, CIFAR100_STD
-from cifar_lab.models.normalize import Normalize
-from cifar_lab.models.pointwise import PointwiseConvNorm
+from cifar_lab.data.cifar import CIFAR100_MEAN, CIFAR100_STD
+from cifar_lab.models.layers.normalize import Normalize
+from cifar_lab.models.layers.pointwise import PointwiseConvNorm
 
 
 class DSConvBlock(nn.Module):

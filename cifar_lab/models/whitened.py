@@ -9,9 +9,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from cifar_lab.data import CIFAR10_MEAN, CIFAR10_STD, CIFAR100_MEAN, CIFAR100_STD
-from cifar_lab.models.normalize import Normalize
-from cifar_lab.models.whitening import Whitening
+from cifar_lab.data.cifar import CIFAR10_MEAN, CIFAR10_STD, CIFAR100_MEAN, CIFAR100_STD
+from cifar_lab.models.layers.normalize import Normalize
+from cifar_lab.models.layers.whitening import Whitening
 
 
 @dataclass(frozen=True)

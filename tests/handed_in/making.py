@@ -16,7 +16,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from cifar_lab import synthetic
+from cifar_lab.data import synthetic
 
 TRAINING_STEPS = 120
 

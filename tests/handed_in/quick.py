@@ -24,7 +24,7 @@ from typing import Any
 import numpy as np
 
 from cifar_lab.grading.driving import DRIVER_PACKAGE, DRIVERS
-from cifar_lab.grading.sandbox import Limits, Outcome
+from cifar_lab.grading.isolation.sandbox import Limits, Outcome
 
 # A process that has imported what takes seconds, and nothing has been computed in: its copies start
 # at once, and PyTorch's threads are not among what they inherit.

@@ -14,10 +14,10 @@ from conftest import RECIPE, synthetic_set
 from torch import Tensor, nn
 
 import cifar_lab
-from cifar_lab.data import Role
-from cifar_lab.experiments import EXPERIMENTS
-from cifar_lab.reproducibility import derive_seed
-from cifar_lab.training import fit
+from cifar_lab.data.image_set import Role
+from cifar_lab.experiments.catalog import EXPERIMENTS
+from cifar_lab.training.loop import fit
+from cifar_lab.utils.seeding import derive_seed
 
 from .gallery import NETWORKS
 

@@ -1,0 +1,159 @@
+# The public names, and where each of them is: `__init__.py` loads them from here on first use.
+from . import (
+    benchmark,
+    cli,
+    data,
+    evaluation,
+    experiments,
+    grading,
+    models,
+    reporting,
+    training,
+    utils,
+)
+from .data import augment
+from .data.batches import Batches
+from .data.cifar import (
+    CIFAR10_MEAN,
+    CIFAR10_STD,
+    CIFAR100_MEAN,
+    CIFAR100_STD,
+    CIFAR100_SUPERCLASSES,
+)
+from .data.datasets import load, load_or_stand_in
+from .data.image_set import Data, ImageSet, Role, split, to_unit_interval
+from .evaluation import (
+    accuracy_under_shift,
+    confusion_matrix,
+    evaluate,
+    most_confused,
+    predict,
+    superclass_confusion,
+    test_accuracy,
+)
+from .experiments.budget import T4_HOUR_FLOPS, check_budget
+from .experiments.catalog import ASSIGNMENT_A_RECIPE, EXPERIMENTS, GROUPS, Experiment
+from .experiments.pretrained import load_pretrained
+from .experiments.published import load_measured, load_measured_run
+from .experiments.results import Result, find_results, load_result
+from .experiments.run import run
+from .experiments.submission import check_submission, submit
+from .models import (
+    MODELS,
+    BottleneckResBlock,
+    BottleneckResNet,
+    ConvNet,
+    DSConvBlock,
+    MBConvBlock,
+    MBConvNet,
+    Normalize,
+    SharedStage,
+    SimpleMLP,
+    SkeletonConvNet,
+    SmallCIFARNet,
+    SqueezeExcitation,
+    Stage,
+    TinyNet,
+    WhitenedResNet,
+    Whitening,
+    WideResNet,
+    build_model,
+    resnet_small,
+    resnet_wide,
+)
+from .models.counting import count_macs, count_parameters, count_training_flops
+from .reporting import discussion, plots, tables
+from .training.checkpoint import load_weights, save_weights
+from .training.loop import fit, train_epoch
+from .training.optimizers import build_optimizer
+from .training.prepare import compute_whitening
+from .training.recipe import Recipe
+from .training.state import EpochRecord
+from .utils.devices import best_device
+from .utils.errors import (
+    CorruptedDataError,
+    DatasetUnavailableError,
+    LeakedTestImagesError,
+    TrainingDivergedError,
+)
+from .utils.seeding import seed_everything
+
+__all__ = [
+    "ASSIGNMENT_A_RECIPE",
+    "Batches",
+    "BottleneckResBlock",
+    "BottleneckResNet",
+    "CIFAR100_MEAN",
+    "CIFAR100_STD",
+    "CIFAR100_SUPERCLASSES",
+    "CIFAR10_MEAN",
+    "CIFAR10_STD",
+    "ConvNet",
+    "CorruptedDataError",
+    "DSConvBlock",
+    "Data",
+    "DatasetUnavailableError",
+    "EXPERIMENTS",
+    "EpochRecord",
+    "Experiment",
+    "GROUPS",
+    "ImageSet",
+    "LeakedTestImagesError",
+    "MBConvBlock",
+    "MBConvNet",
+    "MODELS",
+    "Normalize",
+    "Recipe",
+    "Result",
+    "Role",
+    "SharedStage",
+    "SimpleMLP",
+    "SkeletonConvNet",
+    "SmallCIFARNet",
+    "SqueezeExcitation",
+    "Stage",
+    "T4_HOUR_FLOPS",
+    "TinyNet",
+    "TrainingDivergedError",
+    "WhitenedResNet",
+    "Whitening",
+    "WideResNet",
+    "accuracy_under_shift",
+    "augment",
+    "best_device",
+    "build_model",
+    "build_optimizer",
+    "check_budget",
+    "check_submission",
+    "compute_whitening",
+    "confusion_matrix",
+    "count_macs",
+    "count_parameters",
+    "count_training_flops",
+    "discussion",
+    "evaluate",
+    "find_results",
+    "fit",
+    "load",
+    "load_measured",
+    "load_measured_run",
+    "load_or_stand_in",
+    "load_pretrained",
+    "load_result",
+    "load_weights",
+    "most_confused",
+    "plots",
+    "predict",
+    "resnet_small",
+    "resnet_wide",
+    "run",
+    "save_weights",
+    "seed_everything",
+    "split",
+    "submit",
+    "superclass_confusion",
+    "tables",
+    "test_accuracy",
+    "to_unit_interval",
+    "train_epoch",
+]

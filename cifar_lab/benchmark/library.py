@@ -1,0 +1,78 @@
+"""The library's own way: `fit`, as every experiment is trained."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import nn
+
+from cifar_lab.benchmark.profile import Stopwatch
+from cifar_lab.data.augment import Compose
+from cifar_lab.data.batches import Batches
+from cifar_lab.data.image_set import ImageSet, Role
+from cifar_lab.experiments.catalog import Experiment
+from cifar_lab.models.counting import count_training_flops
+from cifar_lab.training.loop import fit, train_epoch
+from cifar_lab.training.prepare import choose_layout, first_batch
+from cifar_lab.training.recipe import Recipe, resolve_precision
+from cifar_lab.training.state import EpochRecord, TrainingState
+
+
+class LibraryWay:
+    """Trains an experiment with `fit`. Arguments and methods as `PlainWay`'s."""
+
+    def __init__(self, experiment: Experiment, recipe: Recipe, device: torch.device) -> None:
+        self.experiment, self.recipe, self.device = experiment, recipe, device
+        self.precision = resolve_precision(recipe.precision, device)
+
+    def train(
+        self, train: ImageSet, watched: ImageSet, on_epoch: Callable[[EpochRecord], None]
+    ) -> None:
+        """Train, and measure the accuracy on `watched` after each epoch, not in its seconds."""
+        is_test = watched.role is Role.TEST
+        fit(
+            self._model(train.num_classes),
+            train,
+            self.recipe,
+            validation=None if is_test else watched,
+            test=watched if is_test else None,
+            device=self.device,
+            on_epoch=on_epoch,
+            progress=False,
+        )
+
+    def profile(self, train: ImageSet) -> tuple[dict[str, float], float]:
+        """The parts' shares of an epoch's time, and training's operations for an image."""
+        recipe = self.recipe
+        model = self._model(train.num_classes)
+        state = TrainingState(model, recipe, self.precision)
+        loss_fn = nn.CrossEntropyLoss(label_smoothing=recipe.label_smoothing)
+        loader = Batches(
+            train,
+            recipe.batch_size,
+            shuffle=True,
+            transform=Compose(recipe.augment) if recipe.augment else None,
+            mix=recipe.mix,
+            device=self.device,
+        )
+        flops = count_training_flops(state.model)
+        watch = Stopwatch(state.model, state.optimizer)
+        layout = choose_layout(recipe, model, first_batch(loader, self.device)[0])
+        loader.epoch = 0
+        with layout.within(model):
+            train_epoch(
+                state.model,
+                watch.batches(loader),
+                state.optimizer,
+                loss_fn,
+                precision=self.precision,
+                scaler=state.scaler,
+                gradient_clip=recipe.gradient_clip,
+                after_step=lambda step: state.update_average(),
+            )
+        return watch.shares(), flops
+
+    def _model(self, num_classes: int) -> nn.Module:
+        torch.manual_seed(0)
+        return self.experiment.build_model(num_classes).to(self.device)

@@ -1,0 +1,139 @@
+"""Colour changes with a parameter of its own for every image, and the random colour jitter.
+
+The functions follow torchvision's `adjust_*` for tensors, clamping included. They take images
+(N, 3, H, W), floats in [0, 1] or uint8, and one factor an image, (N,). They are fastest where each
+channel's plane is contiguous in memory.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from cifar_lab.data.augment.common import check_images, check_number, take_plain_numbers, uniform
+
+
+def to_gray(images: Tensor) -> Tensor:
+    """The luma of each pixel: (N, 1, H, W), of the images' type."""
+    red, green, blue = images.split(1, dim=1)
+    return (0.2989 * red + 0.587 * green + 0.114 * blue).to(images.dtype)
+
+
+def blend(images: Tensor, other: Tensor, factors: Tensor) -> Tensor:
+    """`factor * image + (1 - factor) * other`, clamped to the range of the images' type."""
+    as_float = images.dtype if images.is_floating_point() else torch.float32
+    factors = factors.view(-1, 1, 1, 1)
+    mixed = images * factors.to(images.device, as_float)
+    mixed += other * (1 - factors).to(images.device, as_float)
+    return mixed.clamp_(0, 1 if images.is_floating_point() else 255).to(images.dtype)
+
+
+def adjust_brightness(images: Tensor, factors: Tensor) -> Tensor:
+    """Multiply every pixel; 0 gives black, 1 the image."""
+    return blend(images, torch.zeros_like(images[:, :1]), factors)
+
+
+def adjust_contrast(images: Tensor, factors: Tensor) -> Tensor:
+    """Move every pixel from the image's mean gray; 0 gives that gray, 1 the image."""
+    gray = to_gray(images)
+    if not gray.is_floating_point():
+        gray = gray.to(torch.float32)
+    return blend(images, gray.mean(dim=(1, 2, 3), keepdim=True), factors)
+
+
+def adjust_saturation(images: Tensor, factors: Tensor) -> Tensor:
+    """Move every pixel from its own gray; 0 gives the gray image, 1 the image."""
+    return blend(images, to_gray(images), factors)
+
+
+def adjust_hue(images: Tensor, shifts: Tensor) -> Tensor:
+    """Turn the hue of float images by a share of the colour circle, in [-0.5, 0.5]; 0 keeps it.
+
+    It is torchvision's way through HSV, in closed form: saturation is chroma / value, so RGB is
+    value - chroma * ramp, where a channel's ramp is 0 within a sixth of the circle from its own
+    colour, 1 beyond two sixths and linear between. Saturation and the textbook's six cases go.
+    """
+    red, green, blue = images.unbind(dim=1)
+    value = torch.maximum(torch.maximum(red, green), blue)
+    chroma = value - torch.minimum(torch.minimum(red, green), blue)
+    divisor = chroma.clamp(min=torch.finfo(images.dtype).tiny)  # a gray's hue is 0 / tiny
+    sixths = torch.where(
+        value == red,
+        (green - blue) / divisor,
+        torch.where(value == green, (blue - red) / divisor + 2, (red - green) / divisor + 4),
+    )
+    hue = (sixths / 6 + shifts.to(images.dtype).view(-1, 1, 1)).unsqueeze(1)
+    own_hues = torch.tensor([0, 1 / 3, 2 / 3], dtype=images.dtype, device=images.device)
+    turn = hue - own_hues.view(3, 1, 1)
+    turn -= turn.round()  # in [-1/2, 1/2]: how far the hue is from the channel's own
+    ramp = turn.abs_().mul_(6).sub_(1).clamp_(0, 1)
+    return value.unsqueeze(1) - ramp.mul_(chroma.unsqueeze(1))
+
+
+ADJUSTMENTS = (adjust_brightness, adjust_contrast, adjust_saturation, adjust_hue)
+
+
+def jitter(images: Tensor, factors: tuple[Tensor | None, ...], order: Tensor) -> Tensor:
+    """Apply the four `ADJUSTMENTS` to each image in that image's order; new images, channels-last.
+
+    Args:
+        images: (N, 3, H, W), floats in [0, 1].
+        factors: for each adjustment its factor for every image, (N,), or None to leave it out.
+        order: (N, 4), a permutation of 0 to 3 for every image: which adjustment comes first, ...
+    """
+    result = images.clone(memory_format=torch.contiguous_format)
+    for place in order.cpu().unbind(dim=1):  # one wait for a GPU here rather than 16 below
+        for number, (adjust, factor) in enumerate(zip(ADJUSTMENTS, factors, strict=True)):
+            if factor is not None:
+                chosen = (place == number).nonzero()[:, 0].to(images.device)
+                part = result.index_select(0, chosen)
+                result.index_copy_(0, chosen, adjust(part, factor[chosen]))
+    return result.contiguous(memory_format=torch.channels_last)
+
+
+@dataclass(frozen=True)
+class ColorJitter:
+    """Change brightness, contrast, saturation and hue of each image, in an order of its own.
+
+    The first three factors are uniform in [max(0, 1 - strength), 1 + strength], the shift of the
+    hue in [-hue, hue]; a strength of 0 leaves that change out. As torchvision's `ColorJitter`.
+
+    Attributes:
+        brightness: strength, at least 0.
+        contrast: strength, at least 0.
+        saturation: strength, at least 0.
+        hue: strength, in [0, 0.5]: a share of the colour circle.
+
+    Raises:
+        ValueError: a strength outside its range.
+    """
+
+    brightness: float = 0.2
+    contrast: float = 0.2
+    saturation: float = 0.2
+    hue: float = 0.02
+
+    def __post_init__(self) -> None:
+        take_plain_numbers(self)
+        for name in ("brightness", "contrast", "saturation"):
+            check_number(name, getattr(self, name), 0)
+        check_number("hue", self.hue, 0, 0.5)
+
+    def __call__(self, images: Tensor, generator: torch.Generator) -> Tensor:
+        """Images (N, 3, H, W) in [0, 1] -> new images of the same shape."""
+        check_images(images)
+        return jitter(images, *self.draw(len(images), generator))
+
+    def draw(
+        self, count: int, generator: torch.Generator
+    ) -> tuple[tuple[Tensor | None, ...], Tensor]:
+        """Factors and order for `count` images, as `jitter` takes them."""
+        strengths = (self.brightness, self.contrast, self.saturation)
+        ranges = [(max(0.0, 1 - strength), 1 + strength) for strength in strengths]
+        factors = tuple(
+            uniform((count,), low, high, generator) if high > low else None
+            for low, high in [*ranges, (-self.hue, self.hue)]
+        )
+        return factors, uniform((count, 4), 0, 1, generator).argsort(dim=1)

@@ -1,0 +1,160 @@
+"""One archive from one source, over HTTP or from a folder: resumed, timed and verified."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import dataclass
+from http.client import HTTPException, HTTPResponse
+from pathlib import Path
+from typing import NoReturn
+from urllib.error import HTTPError, URLError
+
+from tqdm import tqdm
+
+from cifar_lab.data.mirrors import ArchiveSpec, Source
+
+CHUNK_BYTES = 256 * 1024
+
+
+@dataclass(frozen=True)
+class Patience:
+    """How long to bear with a source before the next one is asked.
+
+    Attributes:
+        stall_seconds: the longest wait for a connection, for an answer and for the next bytes.
+        crawl_bytes_per_second: the slowest download to put up with while there are other sources.
+        crawl_seconds: the time over which that speed is averaged.
+    """
+
+    stall_seconds: float = 15
+    crawl_bytes_per_second: float = 200_000
+    crawl_seconds: float = 10
+
+
+DEFAULT_PATIENCE = Patience()
+
+
+class SourceLeftError(Exception):
+    """Why a source is left: the rest of a sentence that begins with its name."""
+
+    bytes_per_second: float | None = None  # of a source that is left for its speed alone
+
+
+def fetch(source: Source, spec: ArchiveSpec, part: Path, patience: Patience) -> None:
+    """Complete `part` from this source and verify it.
+
+    Raises:
+        SourceLeftError: the source did not give the official archive. What it gave of it is kept.
+        OSError: `part` could not be written.
+    """
+    resumed = _receive(source, spec, part, patience)
+    md5 = md5_of(part)
+    if md5 == spec.md5:
+        return
+    part.unlink()
+    if not resumed:
+        raise SourceLeftError(f"sent another file (MD5 {md5})")
+    fetch(source, spec, part, patience)  # the earlier bytes may be to blame: once from the start
+
+
+def _receive(source: Source, spec: ArchiveSpec, part: Path, patience: Patience) -> bool:
+    """Write what the source sends; whether it went on where `part` ended."""
+    response, offset = _open(source, spec, size_of(part), patience)
+    with response:
+        length = response.headers.get("Content-Length")
+        if response.headers.get_content_type() == "text/html":
+            raise SourceLeftError("sent a web page, not the archive")
+        if length not in (None, str(spec.size - offset)):
+            raise SourceLeftError(f"has another file ({length} bytes to send)")
+        progress = tqdm(
+            desc=source.name,
+            total=spec.size,
+            initial=offset,
+            unit="B",
+            unit_scale=True,
+            mininterval=1,
+        )
+        with progress, part.open("ab" if offset else "wb") as file:
+            for chunk in _chunks(response, patience):
+                progress.update(file.write(chunk))
+                if file.tell() > spec.size:
+                    break  # it would never end, and is the wrong file anyway
+    if size_of(part) < spec.size:
+        raise SourceLeftError(f"broke off after {size_of(part):,} of {spec.size:,} bytes")
+    return offset > 0
+
+
+def _open(
+    source: Source, spec: ArchiveSpec, offset: int, patience: Patience
+) -> tuple[HTTPResponse, int]:
+    """The source's answer and where in the archive it begins: at `offset`, or else at 0."""
+    headers = {"User-Agent": "cifar-lab"}
+    if offset:
+        headers["Range"] = f"bytes={offset}-"
+    try:
+        request = urllib.request.Request(source.url, headers=headers)
+        opener = urllib.request.build_opener(_NoFtp)
+        response = opener.open(request, timeout=patience.stall_seconds)
+    except (OSError, HTTPException, ValueError) as error:
+        raise SourceLeftError(_reason(error, patience)) from error
+    if not offset or response.status != 206:
+        return response, 0
+    if response.headers.get("Content-Range") == f"bytes {offset}-{spec.size - 1}/{spec.size}":
+        return response, offset
+    response.close()
+    return _open(source, spec, 0, patience)
+
+
+class _NoFtp(urllib.request.FTPHandler):
+    """urllib follows a redirect to ftp, of which nothing here knows."""
+
+    def ftp_open(self, req: urllib.request.Request) -> NoReturn:
+        raise URLError("ftp is not supported")
+
+
+def _chunks(response: HTTPResponse, patience: Patience) -> Iterator[bytes]:
+    """The bytes of an answer as they come."""
+    since, received = time.monotonic(), 0
+    while True:
+        try:
+            chunk = response.read1(CHUNK_BYTES)
+        except (OSError, HTTPException) as error:
+            raise SourceLeftError(_reason(error, patience)) from error
+        if not chunk:
+            return
+        yield chunk
+        received += len(chunk)
+        seconds = time.monotonic() - since
+        if seconds >= patience.crawl_seconds:
+            if received / seconds < patience.crawl_bytes_per_second:
+                crawling = SourceLeftError(f"sends only {received / seconds / 1000:.0f} kB/s")
+                crawling.bytes_per_second = received / seconds
+                raise crawling
+            since, received = time.monotonic(), 0
+
+
+def _reason(error: Exception, patience: Patience) -> str:
+    if isinstance(error, HTTPError):
+        error.close()
+        return f"answered {error.code} {error.reason}"
+    cause = error.reason if isinstance(error, URLError) else error
+    if isinstance(cause, TimeoutError):
+        return f"sent nothing for {patience.stall_seconds:g} s"
+    return f"failed ({cause})"
+
+
+def size_of(path: Path) -> int:
+    """The size of a file in bytes; 0 where there is none."""
+    return path.stat().st_size if path.exists() else 0
+
+
+def md5_of(path: Path) -> str:
+    """The MD5 of a file, in hexadecimal."""
+    md5 = hashlib.md5(usedforsecurity=False)
+    with path.open("rb") as file:
+        while chunk := file.read(CHUNK_BYTES):
+            md5.update(chunk)
+    return md5.hexdigest()

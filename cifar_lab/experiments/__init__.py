@@ -1,0 +1,11 @@
+"""Experiments by name, their runs and results, and what is compared, submitted or published."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach(
+    __name__,
+    submod_attrs={
+        "catalog": ["EXPERIMENTS", "GROUPS", "Experiment"],
+        "results": ["Result"],
+    },
+)

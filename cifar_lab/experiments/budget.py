@@ -1,0 +1,90 @@
+"""Whether an experiment keeps to a budget of parameters and of training, known before it is run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from cifar_lab.data.cifar import NUM_CLASSES
+from cifar_lab.experiments.catalog import Experiment
+from cifar_lab.models.counting import MAX_PARAMETERS, count_parameters, count_training_flops
+
+T4_HOUR_FLOPS = 3e16
+"""What a T4 does in an hour of training in mixed precision: an estimate, not measured.
+
+It is 8.3e12 operations a second, about an eighth of the 6.5e13 that NVIDIA states for its fp16
+matrix units: small convolutions, batch norms and augmentation keep them waiting.
+"""
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What an experiment takes.
+
+    Attributes:
+        parameters: numbers in the model's parameters.
+        training_flops: floating-point operations of the whole training, in matrix products.
+    """
+
+    parameters: int
+    training_flops: float
+
+
+def training_flops(experiment: Experiment, images: int = 50_000) -> float:
+    """Floating-point operations of an experiment's whole training, in matrix products.
+
+    Every epoch counts, also where patience may end the training before. Evaluations, a new estimate
+    of batch norm's statistics, and the optimizer's own products (a few percent for Muon) are not in
+    it.
+
+    Args:
+        experiment: its model, recipe and dataset; the share held out for validation is not trained
+            on.
+        images: in the training set before that.
+
+    Raises:
+        ValueError: the model can't be trained on CIFAR's images.
+    """
+    return _cost(experiment, images).training_flops
+
+
+def _cost(experiment: Experiment, images: int = 50_000) -> Cost:
+    model = experiment.build_model(NUM_CLASSES[experiment.dataset])
+    seen = images * (1 - experiment.validation_fraction) * experiment.recipe.epochs
+    return Cost(count_parameters(model), count_training_flops(model) * seen)
+
+
+def check_budget(
+    experiment: Experiment,
+    *,
+    max_parameters: int = MAX_PARAMETERS,
+    max_flops: float = T4_HOUR_FLOPS,
+) -> Cost:
+    """What an experiment takes, where it keeps to the budget.
+
+    Args:
+        experiment: to be trained on CIFAR's 50,000 training images.
+        max_parameters: the model must have fewer.
+        max_flops: the training may take so many floating-point operations.
+
+    Raises:
+        ValueError: it takes more; the message says how much, and what to change.
+    """
+    cost = _cost(experiment)
+    parameters, flops = cost.parameters, cost.training_flops
+    problems = []
+    if parameters >= max_parameters:
+        problems.append(
+            f"its model has {parameters:,} parameters; expected fewer than {max_parameters:,}. "
+            f"Take away at least {parameters - max_parameters + 1:,}."
+        )
+    if flops > max_flops:
+        epochs = experiment.recipe.epochs
+        fitting = int(max_flops * epochs / flops)
+        remedy = f"recipe.with_epochs({fitting}) would fit." if fitting else "Not even one fits."
+        problems.append(
+            f"{epochs:,} epochs take {flops:.2e} floating-point operations; expected at most "
+            f"{max_flops:.2e}. {remedy} A model with fewer multiplications allows more epochs."
+        )
+    if problems:
+        raise ValueError(f"{experiment.name} is over its budget: {' And '.join(problems)}")
+    return cost

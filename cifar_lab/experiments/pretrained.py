@@ -1,0 +1,35 @@
+"""Weights that come with the package, so that its accuracies can be checked without training."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from torch import nn
+
+from cifar_lab.data.cifar import NUM_CLASSES
+from cifar_lab.experiments.catalog import find_experiment
+from cifar_lab.training.checkpoint import load_weights
+
+WEIGHTS_FOLDER = Path(__file__).with_name("weights")
+
+
+def pretrained_names() -> list[str]:
+    """The experiments whose trained weights come with the package."""
+    return sorted(path.stem for path in WEIGHTS_FOLDER.glob("*.pt"))
+
+
+def load_pretrained(name: str) -> nn.Module:
+    """An experiment's network with the weights that its authors' run left, in eval mode.
+
+    Raises:
+        ValueError: an unknown experiment, or one whose weights don't come with the package.
+    """
+    experiment = find_experiment(name)
+    if name not in pretrained_names():
+        raise ValueError(
+            f"No weights of {name} come with the package, only of {', '.join(pretrained_names())}. "
+            f"Train it: cifar-lab run {name}"
+        )
+    model = experiment.build_model(NUM_CLASSES[experiment.dataset])
+    load_weights(model, WEIGHTS_FOLDER / f"{name}.pt")
+    return model.eval()

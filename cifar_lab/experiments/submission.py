@@ -1,0 +1,220 @@
+"""Handing in: one folder with all that grading needs, written from the notebook.
+
+folder = cifar_lab.submit(result, assignment="a", iterations=list(results.values()))
+cifar_lab.check_submission(folder)
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from cifar_lab.experiments.results import Result
+from cifar_lab.experiments.submission_notebook import find_notebook
+from cifar_lab.experiments.submission_records import history_records, iteration_records
+from cifar_lab.models.counting import count_parameters
+from cifar_lab.models.export import export_program as export_model
+from cifar_lab.models.wrapping import unwrap
+from cifar_lab.training.checkpoint import to_bytes, weights_of
+from cifar_lab.training.recipe import Recipe
+from cifar_lab.training.state import EpochRecord
+from cifar_lab.utils.console import say
+from cifar_lab.utils.environment import describe_environment
+from cifar_lab.utils.errors import unknown_name
+from cifar_lab.utils.files import user_path, write_together
+from cifar_lab.utils.plain import as_number, plain, to_json
+
+FORMAT = "cifar-lab submission 1"
+MANIFEST, WEIGHTS_FILE, PROGRAM = "submission.json", "weights.pt", "model.pt2"
+DATASET_OF = {"a": "cifar10", "b": "cifar100"}
+
+
+def submit(
+    result: Result | nn.Module,
+    *,
+    assignment: str,
+    test_accuracy: float | None = None,
+    history: Iterable[EpochRecord | Mapping[str, Any] | float] | Mapping[str, Any] | None = None,
+    recipe: Recipe | None = None,
+    iterations: Iterable[Result | Mapping[str, Any]] | Mapping[str, Any] = (),
+    dataset: str | None = None,
+    notebook: str | Path | None = None,
+    out: str | Path = "submission",
+) -> Path:
+    """Write a submission: weights, the exported model, and a record of how it came about.
+
+    The grader measures the model on images in [0, 1], and on images normalised as the notebook's
+    test loader normalises them. A model that carries its normalisation, as the library's do, needs
+    nobody to know about it.
+
+    The folder then holds `weights.pt` (a `state_dict`), `model.pt2` (the model as `torch.export`
+    gives it: it can be evaluated without your code), `submission.json`, and your notebook where it
+    can be found. Put the executed, saved notebook in it yourself where it can't. What was in these
+    files before is replaced, all of it or, after an error, nothing; a notebook under another name
+    only where `submit` put it there.
+
+    Args:
+        result: of your run, or your own trained `torch.nn.Module`.
+        assignment: "a" or "b".
+        test_accuracy: in percent, that you report; a result brings it along.
+        history: one record an epoch with its `seconds`: what `fit` returned, mappings, a mapping
+            of lists, or plain losses; a result brings it along.
+        recipe: how the model was trained; a result brings it along.
+        iterations: assignment A's networks: results, or mappings with `title`, `parameters` and
+            `test_accuracy`, in a list or by name.
+        dataset: that the accuracy is of; the assignment's own by default.
+        notebook: the notebook's file; by default it is asked of Jupyter, VS Code or Colab.
+        out: the folder to write.
+
+    Returns:
+        The folder.
+
+    Raises:
+        TypeError: neither a result with its model nor a module; a history, iterations or a recipe
+            of another kind.
+        ValueError: an unknown assignment, a module without its test accuracy, or one that is not
+            in percent; a `state_dict` that could not be loaded again.
+        FileNotFoundError: the notebook that was named is not there.
+        OSError: the folder can't be written, or the disk is full.
+    """
+    if assignment not in DATASET_OF:
+        raise unknown_name("assignment", assignment, DATASET_OF)
+    model = _model_of(result)
+    if not isinstance(result, Result) and test_accuracy is None:
+        raise ValueError("Give test_accuracy=..., in percent: the one that you report.")
+    content: dict[str, Any] = {
+        "format": FORMAT,
+        "assignment": assignment,
+        "dataset": dataset or DATASET_OF[assignment],
+        "model_name": None,
+        "model_class": type(unwrap(model)).__name__,
+        "parameters": count_parameters(model),
+        "test_accuracy": _percent(test_accuracy),
+        "history": history_records(history),
+        "recipe": _recipe_of(recipe),
+        "iterations": iteration_records(iterations),
+        "environment": describe_environment(next(model.parameters(), torch.empty(0)).device),
+    }
+    if isinstance(result, Result):
+        _add_result(content, result, history_is_given=history is not None)
+    folder = user_path(out)
+    found = find_notebook(notebook, folder, MANIFEST)
+    content["notebook"] = found.name
+    # Everything is made before anything is written: an error leaves the submission before.
+    files: dict[str, bytes | None] = {
+        WEIGHTS_FILE: to_bytes(weights_of(model)),
+        PROGRAM: _program_of(model),
+    }
+    content["files"] = {
+        name: hashlib.sha256(file).hexdigest() for name, file in files.items() if file is not None
+    }
+    files[MANIFEST] = _readable_json(content)
+    if found.name is not None and found.content is not None:
+        files[found.name] = found.content
+    if found.replaced is not None:
+        files[found.replaced] = None
+    write_together({folder / name: file for name, file in files.items()})
+    say("\n".join(found.lines))
+    others = sorted(each.name for each in folder.glob("*.ipynb"))
+    if len(others) > 1:
+        say(f"It holds {' and '.join(others)}; leave only the one that is to be graded in it.")
+    return folder
+
+
+def check_submission(
+    folder: str | Path = "submission",
+    assignment: str | None = None,
+    *,
+    data_folder: str | Path | None = None,
+) -> None:
+    """Run the grader's checks on your own submission and print what they found.
+
+    It takes a minute or two: the notebook is run twice on a small stand-in. What can't be looked
+    at here (the notebook where it is not in the folder yet, the accuracy where CIFAR is not on
+    this machine) is said to be open; nothing is raised for a check that fails.
+
+    Args:
+        folder: that `submit` wrote.
+        assignment: "a" or "b"; by default what the submission says.
+        data_folder: where the dataset is; None for `$CIFAR_LAB_DATA` or `data`.
+
+    Raises:
+        ValueError: it can't be told which assignment the submission is for.
+    """
+    from cifar_lab.grading.sessions.self_check import check
+
+    check(user_path(folder), assignment, None if data_folder is None else user_path(data_folder))
+
+
+def _model_of(result: Any) -> nn.Module:
+    model = result.model if isinstance(result, Result) else result
+    if not isinstance(model, nn.Module):
+        raise TypeError(
+            f"This is a {type(result).__name__} without a model; expected the result of "
+            "cifar_lab.run, one loaded with load_result(..., with_model=True), or your own "
+            "torch.nn.Module."
+        )
+    return model
+
+
+def _percent(test_accuracy: Any) -> float | None:
+    if test_accuracy is None:
+        return None
+    if isinstance(test_accuracy, str):  # as it was formatted for printing
+        with suppress(ValueError):
+            test_accuracy = float(test_accuracy.strip().removesuffix("%"))
+    percent = as_number("test_accuracy", test_accuracy)
+    if not 1 < percent <= 100:
+        raise ValueError(
+            f"test_accuracy is {percent:g}; expected percent, such as 52.87. A share "
+            "from 0 to 1 becomes that with 100 * share."
+        )
+    return float(percent)
+
+
+def _recipe_of(recipe: Any) -> dict[str, Any] | None:
+    if recipe is None or isinstance(recipe, Recipe):
+        return None if recipe is None else recipe.to_dict()
+    if isinstance(recipe, Mapping):
+        return plain(recipe)
+    raise TypeError(f"recipe is a {type(recipe).__name__}; expected a cifar_lab.Recipe.")
+
+
+def _add_result(content: dict[str, Any], result: Result, *, history_is_given: bool) -> None:
+    """What a result brings along; what was given beside it stays."""
+    for name in ("experiment", "dataset", "model_name", "num_classes", "seed", "environment"):
+        content[name] = getattr(result, name)
+    content["test_uses"] = result.test_uses
+    if content["test_accuracy"] is None:
+        content["test_accuracy"] = result.test_accuracy
+    if not history_is_given:
+        content["history"] = history_records(result.history)
+    if content["recipe"] is None:
+        content["recipe"] = result.recipe.to_dict()
+
+
+def _program_of(model: nn.Module) -> bytes | None:
+    """The exported model; where it can't be exported, a line says so."""
+    try:
+        return export_model(model)
+    except Exception as error:  # torch.export raises almost anything; grading runs the notebook
+        first = (str(error).strip().splitlines() or [""])[0]
+        say(f"{PROGRAM} could not be written ({type(error).__name__}: {first[:200]}).")
+        return None
+
+
+def _readable_json(content: Mapping[str, Any]) -> bytes:
+    """The manifest, read back as the grader reads it."""
+    try:
+        text = to_json(content)
+        json.loads(text)
+    except (TypeError, ValueError) as error:
+        raise TypeError(f"{MANIFEST} can't be written: {error}. Expected plain data.") from error
+    return text.encode("utf-8", errors="replace")

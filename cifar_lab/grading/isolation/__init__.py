@@ -1,0 +1,1 @@
+"""The sandbox in which code that nobody has read is run. It imports nothing of the package."""

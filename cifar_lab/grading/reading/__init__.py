@@ -1,0 +1,1 @@
+"""Figures and sentences read out of what a notebook shows."""

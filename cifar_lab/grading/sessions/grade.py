@@ -1,0 +1,145 @@
+"""All checks on one submission."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+
+import torch
+
+from cifar_lab.grading.checks import model, notebook, report
+from cifar_lab.grading.checks.table import CHECKS, Check
+from cifar_lab.grading.evidence import Evidence
+from cifar_lab.grading.isolation.sandbox import isolation_level
+from cifar_lab.grading.outcomes import test_images
+from cifar_lab.grading.packages import installed_packages
+from cifar_lab.grading.settings import Settings
+from cifar_lab.grading.submissions.submission import Submission
+from cifar_lab.grading.verdicts import (
+    BLOCKED,
+    FAILED,
+    NOT_MADE,
+    PASSED,
+    Grade,
+    NotMadeError,
+    SubmissionError,
+    Verdict,
+)
+from cifar_lab.utils.environment import installed_version
+
+FUNCTIONS: dict[str, Callable[[Evidence], str]] = {
+    name: getattr(module, name)
+    for name in CHECKS
+    for module in (model, notebook, report)
+    if hasattr(module, name)
+}
+
+
+def judge(evidence: Evidence, check: Check, points: float) -> Verdict:
+    """One check's verdict.
+
+    Raises:
+        Exception: the grader itself is at fault; that is no verdict on the submission.
+    """
+    settings = evidence.settings
+    status, earned, remedy = PASSED, points, ""
+    try:
+        seen = FUNCTIONS[check.name](evidence)
+    except SubmissionError as error:
+        earned, seen, remedy = round(points * error.share, 1), error.seen, error.remedy
+        status = FAILED
+        if error.owner != check.name:
+            status, earned = BLOCKED, 0.0
+            title = CHECKS[error.owner].title
+            seen = f"Not looked at, since another check did not pass: {title}."
+            remedy = "Fix that one first."
+    except NotMadeError as error:
+        status, earned, seen, remedy = NOT_MADE, 0.0, error.seen, error.remedy
+    return Verdict(
+        check=check.name,
+        title=check.title,
+        status=status,
+        points=points,
+        earned=earned,
+        expected=settings.expected(check),
+        seen=seen,
+        remedy=remedy,
+    )
+
+
+def grade_submission(
+    folder: Path, settings: Settings, *, notebook_missing_is_open: bool = False
+) -> Grade:
+    """All the assignment's checks on a submission.
+
+    Args:
+        folder: of one student.
+        settings: what it is held against.
+        notebook_missing_is_open: see `Evidence`.
+
+    Raises:
+        Exception: the grader itself is at fault.
+    """
+    started, of_files = time.monotonic(), fingerprint(folder, settings)
+    evidence = Evidence(folder, settings, notebook_missing_is_open=notebook_missing_is_open)
+    verdicts = tuple(judge(evidence, check, points) for check, points in settings.checks().items())
+    return as_grade(folder, settings, verdicts, started, of_files)
+
+
+def as_grade(
+    folder: Path,
+    settings: Settings,
+    verdicts: tuple[Verdict, ...],
+    started: float,
+    of_files: str,
+) -> Grade:
+    """The verdicts with all that a grade says besides.
+
+    Args:
+        folder: the submission's.
+        settings: what it was held against.
+        verdicts: of all checks.
+        started: when, by `time.monotonic`.
+        of_files: the `fingerprint` from before: files that change meanwhile are graded again.
+    """
+    return Grade(
+        submission=folder.absolute().name,
+        assignment=settings.assignment,
+        dataset=settings.dataset,
+        verdicts=verdicts,
+        seconds=round(time.monotonic() - started, 1),
+        isolation=isolation_level(),
+        versions={"cifar-lab": installed_version("cifar-lab"), "torch": str(torch.__version__)},
+        fingerprint=of_files,
+    )
+
+
+def fingerprint(folder: Path, settings: Settings) -> str:
+    """Differs where the submission, a check or a setting differs: then it is graded again."""
+    parts = [Submission(folder).fingerprint(), checks_version(), str(torch.__version__)]
+    parts.append(json.dumps(settings.to_dict(), sort_keys=True))
+    parts.append(f"test images: {_has_test_images(settings)}")  # without them no accuracy is found
+    parts += [isolation_level(), *installed_packages()]
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()
+
+
+def _has_test_images(settings: Settings) -> bool:
+    try:
+        test_images(settings)
+    except NotMadeError:
+        return False
+    return True
+
+
+@cache
+def checks_version() -> str:
+    """SHA-256 of the grading's own files."""
+    sha = hashlib.sha256()
+    files = (path for path in Path(__file__).parents[1].rglob("*") if path.suffix in (".py", ".md"))
+    for path in sorted(files):
+        sha.update(path.name.encode() + path.read_bytes())
+    return sha.hexdigest()

@@ -1,0 +1,1 @@
+"""A submission's folder: its notebook, weights and manifest."""

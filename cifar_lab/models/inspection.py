@@ -1,0 +1,81 @@
+"""Trying a model out without changing it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
+
+from cifar_lab.models.holdings import holdings
+from cifar_lab.utils.seeding import chance_kept
+
+IMAGE_SHAPE = (3, 32, 32)
+
+
+@contextmanager
+def evaluation_mode(model: nn.Module) -> Iterator[None]:
+    """The model in eval mode; afterwards each of its modules is in the mode it was in."""
+    training = {module: module.training for module in model.modules()}
+    model.eval()
+    try:
+        yield
+    finally:
+        for module, was_training in training.items():
+            module.training = was_training
+
+
+@contextmanager
+def untouched(model: nn.Module) -> Iterator[None]:
+    """Whatever is tried out inside, the model is afterwards as before, and so is chance.
+
+    That is: values of parameters and buffers, gradients, modes, the attributes that forward passes
+    set, what they add to lists and dicts of the model, its own generators, and those of PyTorch,
+    numpy and Python. Nothing of the model is copied but its tensors' values, so a network may keep
+    whatever it likes.
+    """
+    tensors = [each for each in (*model.parameters(), *model.buffers()) if not is_lazy(each)]
+    values = {tensor: tensor.detach().clone() for tensor in tensors}
+    gradients = [(parameter, parameter.grad) for parameter in model.parameters()]
+    modes = {module: module.training for module in model.modules()}
+    restore = holdings(
+        module.__dict__ for module in modes if not isinstance(module, torch.jit.ScriptModule)
+    )
+    for parameter, _ in gradients:
+        parameter.grad = None
+    try:
+        with chance_kept():
+            yield
+    finally:
+        restore()
+        for module, training in modes.items():
+            module.training = training
+        with torch.no_grad():
+            for tensor, value in values.items():
+                if not torch.equal(tensor, value):
+                    tensor.copy_(value)
+        for parameter, gradient in gradients:
+            parameter.grad = gradient
+
+
+def materialize(model: nn.Module, image_shape: tuple[int, ...] = IMAGE_SHAPE) -> None:
+    """Let lazy layers, such as `nn.LazyLinear`, take their sizes from an image."""
+    if not any(map(is_lazy, _tensors(model))):
+        return
+    device = next(_tensors(model)).device
+    with evaluation_mode(model), torch.no_grad():
+        model(torch.zeros(2, *image_shape, device=device))
+
+
+def kind_of(model: nn.Module) -> torch.dtype:
+    """The number format of the images that the model takes: that of its first weights."""
+    return next(
+        (each.dtype for each in model.parameters() if each.is_floating_point()), torch.float32
+    )
+
+
+def _tensors(model: nn.Module) -> Iterator[Tensor]:
+    yield from model.parameters()
+    yield from model.buffers()

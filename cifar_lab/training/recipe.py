@@ -1,0 +1,282 @@
+"""How to train, as data: adding an experiment is adding a row, not a loop."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from cifar_lab.data.augment import Compose, CutMix, MixUp, describe, from_description
+from cifar_lab.data.augment.common import Transform
+from cifar_lab.utils.errors import unknown_name
+from cifar_lab.utils.plain import as_flag, as_number, as_whole, plain
+
+OPTIMIZERS = ("sgd", "adam", "adamw", "muon")
+PRECISIONS = ("auto", "fp32", "bf16", "fp16")
+NUMBERS = (
+    "learning_rate",
+    "other_learning_rate",
+    "bias_learning_rate",
+    "momentum",
+    "weight_decay",
+    "label_smoothing",
+    "gradient_clip",
+    "ema_decay",
+)
+WHOLE_NUMBERS = {  # and the smallest that each may be
+    "epochs": 1,
+    "batch_size": 1,
+    "warmup_epochs": 0,
+    "unmixed_epochs": 0,
+    "patience": 1,
+}
+CAN_BE_NONE = (
+    "other_learning_rate",
+    "bias_learning_rate",
+    "gradient_clip",
+    "ema_decay",
+    "patience",
+)
+FLAGS = ("nesterov", "keep_best", "channels_last", "reestimate_norms")
+SCHEDULES = ("constant", "cosine", "one-cycle")
+SCHEDULE_INTERVALS = ("step", "epoch")
+NAMES = {
+    "optimizer": OPTIMIZERS,
+    "precision": PRECISIONS,
+    "schedule": SCHEDULES,
+    "schedule_per": SCHEDULE_INTERVALS,
+}
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Everything about a training run but its data, its model and its seed.
+
+    Attributes:
+        epochs: passes over the training images.
+        batch_size: images in a batch.
+        optimizer: "sgd", "adam", "adamw" or "muon".
+        learning_rate: the optimizer's step size; with a schedule, the largest.
+        momentum: SGD's or Muon's momentum, in [0, 1); Adam and AdamW keep PyTorch's betas.
+        nesterov: SGD looks ahead along its momentum; Muon always does.
+        weight_decay: added as an L2 gradient by SGD and Adam, decoupled in AdamW; Muon has none.
+        schedule: of the learning rate: "constant"; "cosine" down to 0; or "one-cycle", a straight
+            rise from 0 in the first quarter of the run and a straight fall to 0.
+        schedule_per: the learning rate is set anew every "step" or every "epoch".
+        warmup_epochs: epochs of linear warm-up before a constant or cosine schedule.
+        label_smoothing: share of a label's weight spread over all classes, in [0, 1).
+        gradient_clip: largest norm of all gradients together; None for no limit.
+        ema_decay: share that an exponential moving average of weights and buffers keeps at each
+            step, in (0, 1). The average is what is evaluated and what is left in the model. None
+            for no average.
+        keep_best: leave the weights of the epoch with the best validation accuracy, not the last's.
+        patience: stop after so many epochs without a better validation accuracy; None for never.
+        augment: transforms of `cifar_lab.augment` for training images, one after another.
+        mix: `CutMix` or `MixUp`, after them; None for neither.
+        precision: of the forward and backward pass: "fp32", "bf16", "fp16" (with a gradient scaler;
+            CUDA only), or "auto", which takes the fastest that the device has in hardware.
+            Weights and optimizer state are float32 always, and so is evaluation.
+        channels_last: let convolutions compute channels-last in memory, which is faster; the values
+            are the same but for rounding. A network's own code is handed contiguous images all the
+            same, and one that can't take the layout inside stays as it is.
+        other_learning_rate: `learning_rate` for all that is not a convolution's weights: biases,
+            norms, linear layers. None for the same. Muon needs it: its orthogonal steps are for
+            the convolutions, the others get SGD's.
+        bias_learning_rate: `learning_rate` for the biases of layers and norms alone; None for the
+            rate that they would have otherwise.
+        unmixed_epochs: the last of `epochs`, in which `mix` is off, so that training ends on images
+            like those it is tested on.
+        reestimate_norms: at the end, compute batch norm's running statistics anew from the training
+            images without augmentation, with the final weights. The epochs' records are of before.
+
+    Raises:
+        ValueError: a field has a value that can't be trained with.
+    """
+
+    epochs: int
+    batch_size: int
+    optimizer: str
+    learning_rate: float
+    momentum: float = 0.0
+    nesterov: bool = False
+    weight_decay: float = 0.0
+    schedule: str = "constant"
+    schedule_per: str = "step"
+    warmup_epochs: int = 0
+    label_smoothing: float = 0.0
+    gradient_clip: float | None = None
+    ema_decay: float | None = None
+    keep_best: bool = False
+    patience: int | None = None
+    augment: tuple[Transform, ...] = ()
+    mix: CutMix | MixUp | None = None
+    precision: str = "fp32"
+    channels_last: bool = False
+    other_learning_rate: float | None = None
+    unmixed_epochs: int = 0
+    reestimate_norms: bool = False
+    bias_learning_rate: float | None = None
+
+    def __post_init__(self) -> None:
+        self._take_plain_values()
+        self._check_ranges()
+        self._check_optimizer()
+        self._check_transforms()
+        self._check_epochs()
+
+    def _take_plain_values(self) -> None:
+        """Numbers, flags and names as Python's own, whether of numpy or a tensor."""
+        for name, least in WHOLE_NUMBERS.items():
+            if name not in CAN_BE_NONE or getattr(self, name) is not None:
+                self._set(name, as_whole(name, getattr(self, name), at_least=least))
+        for name in NUMBERS:
+            if name not in CAN_BE_NONE or getattr(self, name) is not None:
+                self._set(name, as_number(name, getattr(self, name)))
+        for name in FLAGS:
+            self._set(name, as_flag(name, getattr(self, name)))
+        for name, known in NAMES.items():
+            if getattr(self, name) not in known:
+                raise unknown_name(name, getattr(self, name), known)
+            self._set(name, str(getattr(self, name)))
+
+    def _set(self, name: str, value: object) -> None:
+        object.__setattr__(self, name, value)
+
+    def _check_ranges(self) -> None:
+        for name in ("learning_rate", "other_learning_rate", "bias_learning_rate"):
+            rate = getattr(self, name)
+            if rate is not None and not 0 < rate < float("inf"):
+                raise ValueError(f"{name} is {rate!r}; expected a number above 0, such as 1e-3.")
+        if not 0 <= self.weight_decay < float("inf"):
+            raise ValueError(f"weight_decay is {self.weight_decay!r}; expected 0 or more.")
+        for name in ("momentum", "label_smoothing"):
+            if not 0 <= getattr(self, name) < 1:
+                raise ValueError(f"{name} is {getattr(self, name)!r}; expected 0 or more, below 1.")
+        if self.gradient_clip is not None and not 0 < self.gradient_clip < float("inf"):
+            raise ValueError(f"gradient_clip is {self.gradient_clip!r}; expected a norm above 0.")
+        if self.ema_decay is not None and not 0 < self.ema_decay < 1:
+            raise ValueError(f"ema_decay is {self.ema_decay!r}; expected a share between 0 and 1.")
+
+    def _check_optimizer(self) -> None:
+        if (self.optimizer not in ("sgd", "muon") and self.momentum) or (
+            self.optimizer != "sgd" and self.nesterov
+        ):
+            raise ValueError(
+                "momentum is a setting of 'sgd' and 'muon', nesterov of 'sgd'; the optimizer is "
+                f"{self.optimizer!r}."
+            )
+        if self.optimizer == "muon" and self.other_learning_rate is None:
+            raise ValueError(
+                "'muon' needs an other_learning_rate, such as 0.1, for biases and so on."
+            )
+        if self.optimizer == "muon" and self.weight_decay:
+            raise ValueError(f"'muon' has no weight decay; weight_decay is {self.weight_decay!r}.")
+        if self.nesterov and not self.momentum:
+            raise ValueError("nesterov needs a momentum above 0, such as 0.9.")
+
+    def _check_transforms(self) -> None:
+        if not isinstance(self.augment, tuple | list):
+            raise ValueError(f"augment is {self.augment!r}; expected a tuple of transforms.")
+        self._set("augment", tuple(self.augment))
+        if self.mix is not None and not isinstance(self.mix, CutMix | MixUp):
+            raise ValueError(
+                f"mix is {self.mix!r}; expected CutMix(...), MixUp(...) of cifar_lab, or None."
+            )
+        Compose(self.augment)  # refuses CutMix and MixUp
+        self.to_dict()  # refuses what a checkpoint can't hold
+
+    def _check_epochs(self) -> None:
+        if self.unmixed_epochs > self.epochs:
+            raise ValueError(
+                f"unmixed_epochs is {self.unmixed_epochs}, epochs is {self.epochs}; expected no "
+                "more epochs without mixing than epochs."
+            )
+        if self.unmixed_epochs and self.mix is None:
+            raise ValueError(
+                f"unmixed_epochs is {self.unmixed_epochs}, but nothing is mixed before them; give "
+                "mix=CutMix(...) or MixUp(...), or leave unmixed_epochs at 0."
+            )
+        if self.warmup_epochs >= self.epochs:
+            raise ValueError(
+                f"warmup_epochs is {self.warmup_epochs}, epochs is {self.epochs}; expected fewer "
+                "epochs of warm-up than epochs."
+            )
+        if self.warmup_epochs and self.schedule == "one-cycle":
+            raise ValueError("a one-cycle schedule has its own rise; expected warmup_epochs=0.")
+
+    def with_epochs(self, epochs: int) -> Recipe:
+        """The same recipe over other epochs, its warm-up and its unmixed epochs in proportion.
+
+        A warm-up of several epochs keeps at least two where there is room: one alone, per epoch,
+        would begin at the full learning rate.
+
+        Raises:
+            ValueError: not a whole number of epochs, at least 1.
+        """
+        epochs = as_whole("epochs", epochs, at_least=1)
+        share = round(self.warmup_epochs * epochs / self.epochs)
+        warmup = min(epochs - 1, max(share, min(2, self.warmup_epochs)))
+        unmixed = round(self.unmixed_epochs * epochs / self.epochs)
+        return dataclasses.replace(
+            self, epochs=epochs, warmup_epochs=warmup, unmixed_epochs=unmixed
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """The recipe as data that JSON can hold; `from_dict` builds an equal one."""
+        fields = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        fields["augment"] = [describe(transform) for transform in self.augment]
+        fields["mix"] = None if self.mix is None else describe(self.mix)
+        return plain(fields)
+
+    def settings(self) -> dict[str, Any]:
+        """`to_dict` without what has its default: the same after a new setting has been added."""
+        fields = self.to_dict()
+        for field in dataclasses.fields(self):
+            if getattr(self, field.name) == field.default:
+                del fields[field.name]
+        return fields
+
+    @classmethod
+    def from_dict(cls, fields: Mapping[str, Any]) -> Recipe:
+        """The recipe that `to_dict` gave.
+
+        Raises:
+            ValueError: a value that can't be trained with.
+            TypeError: a field that a recipe does not have.
+        """
+        augment = tuple(from_description(part) for part in fields.get("augment", ()))
+        mix = fields.get("mix")
+        mix = None if mix is None else from_description(mix)
+        return cls(**{**fields, "augment": augment, "mix": mix})
+
+
+def resolve_precision(precision: str, device: torch.device) -> str:
+    """The precision that "auto" stands for on this device; any other stays as it is.
+
+    bf16 where a CPU or GPU multiplies matrices in it, fp16 on older GPUs (a T4 only emulates
+    bf16), fp32 everywhere else. A CPU does so with AMX; with AVX-512's bf16 alone, fp32 is faster.
+
+    Raises:
+        ValueError: a precision that the device does not train in.
+    """
+    if precision == "fp16" and device.type != "cuda":
+        raise ValueError(
+            f"precision 'fp16' needs a CUDA device, this is {device.type!r}; use 'auto'."
+        )
+    if precision == "bf16" and device.type not in ("cpu", "cuda"):
+        raise ValueError(
+            f"precision 'bf16' needs a CPU or CUDA device, this is {device.type!r}; use 'auto'."
+        )
+    if precision != "auto":
+        return precision
+    if device.type == "cuda":
+        return "bf16" if torch.cuda.get_device_capability(device) >= (8, 0) else "fp16"
+    if device.type == "cpu":
+        # Older releases of torch can't tell, and take fp32.
+        capabilities: dict[str, bool] = getattr(torch.cpu, "get_capabilities", dict)()
+        if capabilities.get("amx_bf16"):
+            return "bf16"
+    return "fp32"

@@ -1,0 +1,208 @@
+"""All that a training run changes while it goes on, which is what a checkpoint has to hold."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.optim.swa_utils import get_ema_multi_avg_fn
+
+from cifar_lab.models.wrapping import load_plain_state, plain_state, state_for, unwrap
+from cifar_lab.training.optimizers import build_optimizer
+from cifar_lab.training.recipe import Recipe
+
+
+@dataclass(frozen=True)
+class EpochRecord:
+    """One epoch of a training run.
+
+    Attributes:
+        epoch: 1 for the first.
+        train_loss: mean of the batches' mean losses, measured while the weights were changing.
+        validation_accuracy: percent, after the epoch; None without validation images.
+        test_accuracy: percent, after the epoch; None where the test set was not watched.
+        seconds: wall time of the epoch's training, without the evaluation.
+    """
+
+    epoch: int
+    train_loss: float
+    validation_accuracy: float | None
+    test_accuracy: float | None
+    seconds: float
+
+    def __str__(self) -> str:
+        parts = [f"epoch {self.epoch:3d}", f"train loss {self.train_loss:.4f}"]
+        if self.validation_accuracy is not None:
+            parts.append(f"validation accuracy {self.validation_accuracy:.2f} %")
+        if self.test_accuracy is not None:
+            parts.append(f"test accuracy {self.test_accuracy:.2f} %")
+        return "   ".join([*parts, f"{self.seconds:.1f} s"])
+
+
+class MovingAverage:
+    """An exponential moving average of a model's parameters and buffers, as PyTorch computes it.
+
+    It is of their values alone, not a copy of the model, which may hold what can't be copied.
+
+    Args:
+        model: whose values it follows.
+        decay: the share of the average that is kept at each step.
+    """
+
+    def __init__(self, model: nn.Module, decay: float) -> None:
+        self._model = unwrap(model)
+        self._follow = get_ema_multi_avg_fn(decay)
+        self.values: dict[str, Tensor] = {}  # none before the first step
+
+    def _current(self) -> dict[str, Tensor]:
+        named = (*self._model.named_parameters(), *self._model.named_buffers())
+        return {name: tensor.detach() for name, tensor in named}
+
+    @torch.no_grad()
+    def update(self) -> None:
+        """Follow the model by one step; the first step's values are taken as they are."""
+        current = self._current()
+        if not self.values:
+            self.values = {name: tensor.clone() for name, tensor in current.items()}
+            return
+        groups: dict[Any, tuple[list[Tensor], list[Tensor]]] = defaultdict(lambda: ([], []))
+        for name, value in self.values.items():
+            kept, followed = groups[value.device, value.dtype]
+            kept.append(value)
+            followed.append(current[name])
+        for kept, followed in groups.values():
+            self._follow(kept, followed, 0)
+
+    @torch.no_grad()
+    def put_into_model(self) -> None:
+        """Overwrite the model's values with the averages."""
+        current = self._current()
+        for name, value in self.values.items():
+            current[name].copy_(value)
+
+    @contextmanager
+    def in_place(self) -> Iterator[None]:
+        """The averages in the model, for a time."""
+        before = {name: tensor.clone() for name, tensor in self._current().items()}
+        self.put_into_model()
+        try:
+            yield
+        finally:
+            with torch.no_grad():
+                for name, tensor in self._current().items():
+                    tensor.copy_(before[name])
+
+    def load(self, values: Mapping[str, Tensor]) -> None:
+        """Take over stored averages, also those of PyTorch's `AveragedModel`."""
+        current = self._current()
+        stored = state_for(self._model, values)
+        self.values = {
+            name: value.to(current[name].device)
+            for name, value in stored.items()
+            if name in current  # not a second name of a tied tensor
+        }
+
+
+class TrainingState:
+    """The model, its moving average, the optimizer, the history and the best weights so far.
+
+    Args:
+        model: on the device where it is to be trained.
+        recipe: which of the others there are, and with which settings.
+        precision: "fp16" scales the gradients.
+    """
+
+    def __init__(self, model: nn.Module, recipe: Recipe, precision: str) -> None:
+        device = next(model.parameters(), torch.empty(0)).device
+        self.model = model
+        self.recipe = recipe
+        self.optimizer = build_optimizer(recipe, model)
+        self.scaler = torch.amp.GradScaler(device.type, enabled=precision == "fp16")
+        self.average: MovingAverage | None = None
+        if recipe.ema_decay is not None:
+            self.average = MovingAverage(model, recipe.ema_decay)
+        self.history: list[EpochRecord] = []
+        self.best_epoch = 0
+        self.best_weights: dict[str, Tensor] | None = None
+
+    @contextmanager
+    def evaluated(self) -> Iterator[nn.Module]:
+        """The model with the weights that count: those of the moving average where there is one."""
+        if self.average is None:
+            yield self.model
+        else:
+            with self.average.in_place():
+                yield self.model
+
+    @property
+    def finished(self) -> bool:
+        """Whether all epochs are done, or patience has run out."""
+        epoch, patience = len(self.history), self.recipe.patience
+        return epoch == self.recipe.epochs or (
+            patience is not None and epoch - self.best_epoch >= patience
+        )
+
+    def set_learning_rate(self, learning_rate: float) -> None:
+        """The optimizer's learning rate from the next step on; some groups have a share of it."""
+        for group in self.optimizer.param_groups:
+            group["lr"] = learning_rate * group.get("share", 1.0)
+
+    def update_average(self) -> None:
+        """Let the moving average follow the model by one step."""
+        if self.average is not None:
+            self.average.update()
+
+    def add(self, record: EpochRecord) -> None:
+        """Take in an epoch's record, and the weights if they are the best on validation so far."""
+        self.history.append(record)
+        accuracy = record.validation_accuracy
+        if accuracy is None:
+            return
+        best = self.history[self.best_epoch - 1].validation_accuracy if self.best_epoch else None
+        if best is None or accuracy > best:
+            self.best_epoch = record.epoch
+            if self.recipe.keep_best:
+                with self.evaluated() as model:
+                    weights = plain_state(model.state_dict())
+                    self.best_weights = {
+                        name: value.cpu().clone() for name, value in weights.items()
+                    }
+
+    def leave_final_weights(self) -> None:
+        """Put into the model what the recipe asks for: the best, the average, or the last."""
+        if self.best_weights is not None:
+            load_plain_state(self.model, self.best_weights)
+        elif self.average is not None:
+            self.average.put_into_model()
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything as tensors and plain values, which load without running code."""
+        return {
+            "model": plain_state(self.model.state_dict()),
+            "optimizer": self.optimizer.state_dict(),
+            "scaler": self.scaler.state_dict(),
+            "average": None if self.average is None else self.average.values,
+            "history": [asdict(record) for record in self.history],
+            "best_epoch": self.best_epoch,
+            "best_weights": self.best_weights,
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go back to where `state_dict` was called.
+
+        Raises:
+            RuntimeError, ValueError, KeyError: the state is of another model or optimizer.
+        """
+        load_plain_state(self.model, state["model"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.scaler.load_state_dict(state["scaler"])
+        if self.average is not None:
+            self.average.load(state["average"])
+        self.history = [EpochRecord(**record) for record in state["history"]]
+        self.best_epoch = state["best_epoch"]
+        self.best_weights = state["best_weights"]

@@ -1,0 +1,78 @@
+"""Random numbers: the same seed gives the same run.
+
+Random numbers are a function of (seed, epoch, purpose), so an epoch's order of images does not
+depend on what was drawn before it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import random
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import numpy as np
+import torch
+
+from cifar_lab.utils.plain import as_whole
+
+
+def seed_everything(seed: int) -> None:
+    """Seed Python, NumPy and PyTorch on every device, and ask cuDNN for deterministic kernels.
+
+    Raises:
+        ValueError: the seed is not an integer in [0, 2**32).
+    """
+    seed_generators(check_seed(seed))
+    torch.backends.cudnn.deterministic = True
+    torch.backends.cudnn.benchmark = False
+
+
+def seed_generators(seed: int) -> None:
+    """Seed the generators that networks and loaders draw from: Python's, numpy's and PyTorch's.
+
+    numpy takes 32 bits of the seed.
+    """
+    random.seed(seed)
+    np.random.seed(seed % 2**32)
+    torch.manual_seed(seed)  # CUDA and MPS devices too
+
+
+def check_seed(seed: int) -> int:
+    """The seed as Python's `int`, also one of numpy or a tensor.
+
+    Raises:
+        ValueError: it is no integer that every generator takes.
+    """
+    try:
+        number = as_whole("seed", seed)
+    except ValueError:
+        number = -1
+    if not 0 <= number < 2**32:
+        raise ValueError(f"seed is {seed!r}; expected an integer from 0 to 2**32 - 1.")
+    return number
+
+
+def derive_seed(seed: int, epoch: int, purpose: str) -> int:
+    """A seed of 63 bits for one purpose ("order", "dropout", ...) in one epoch of a run."""
+    digest = hashlib.sha256(f"{seed}/{epoch}/{purpose}".encode()).digest()
+    return int.from_bytes(digest[:8], "big") >> 1
+
+
+def generator(
+    seed: int, epoch: int, purpose: str, device: torch.device | str = "cpu"
+) -> torch.Generator:
+    """A new generator for one purpose in one epoch of a run."""
+    return torch.Generator(device).manual_seed(derive_seed(seed, epoch, purpose))
+
+
+@contextmanager
+def chance_kept() -> Iterator[None]:
+    """Whatever is drawn inside, the generators of PyTorch, numpy and Python are then as before."""
+    python, of_numpy = random.getstate(), np.random.get_state()
+    try:
+        with torch.random.fork_rng():
+            yield
+    finally:
+        random.setstate(python)
+        np.random.set_state(of_numpy)

@@ -1,0 +1,123 @@
+from __future__ import annotations
+
+import itertools
+import random
+from collections.abc import Callable
+from pathlib import Path
+from statistics import mean, stdev
+
+import pytest
+
+from cifar_lab.experiments.catalog import EXPERIMENTS
+from cifar_lab.experiments.published import (
+    load_measured,
+    load_measured_run,
+    measured_run_names,
+    pareto_front,
+    save_measured,
+    summarize,
+)
+from cifar_lab.experiments.results import Result
+from cifar_lab.models.counting import count_parameters, count_training_flops
+
+MakeResult = Callable[..., Result]
+
+
+def test_an_experiment_s_figures_are_over_its_seeds(make_result: MakeResult) -> None:
+    runs = [
+        make_result(accuracy, seed=seed, training_flops=1e12)
+        for seed, accuracy in enumerate([50.0, 52.0, 57.0])
+    ]
+    (one,) = summarize({"cifar10-mlp": runs})
+    assert one.test_accuracies == {0: 50.0, 1: 52.0, 2: 57.0}
+    assert one.accuracy == mean([50, 52, 57]) and one.spread == stdev([50, 52, 57])
+    assert (one.parameters, one.training_flops) == (308_310, 1e12)
+    (alone,) = summarize({"cifar10-mlp": runs[:1]})
+    assert alone.spread == 0
+
+
+@pytest.mark.parametrize("change", [{"parameters": 5}, {"dataset": "cifar100"}])
+def test_runs_of_different_kinds_have_no_mean(
+    make_result: MakeResult, change: dict[str, object]
+) -> None:
+    runs = [make_result(training_flops=1e12), make_result(seed=1, training_flops=1e12, **change)]
+    with pytest.raises(ValueError, match="cifar10-mlp has runs of 2 kinds"):
+        summarize({"cifar10-mlp": runs})
+
+
+def test_results_without_their_cost_are_named(make_result: MakeResult) -> None:
+    with pytest.raises(ValueError, match="of before the cost of training was counted"):
+        summarize({"cifar10-mlp": [make_result()]})
+
+
+def test_figures_come_back_from_their_file(make_result: MakeResult, tmp_path: Path) -> None:
+    runs = [make_result(seed=seed, training_flops=1e12) for seed in (0, 1)]
+    measured = summarize({"a": runs, "b": runs[:1]})
+    save_measured(measured, tmp_path / "measured.json")
+    assert load_measured(tmp_path / "measured.json") == measured
+
+
+@pytest.mark.parametrize("text", ["", "{}x", '[{"title": "a"}]', "[3]"])
+def test_a_file_with_something_else_is_named(tmp_path: Path, text: str) -> None:
+    (tmp_path / "notes.json").write_text(text)
+    with pytest.raises(ValueError, match=r"notes\.json holds no figures"):
+        load_measured(tmp_path / "notes.json")
+
+
+def test_the_package_s_own_figures_are_of_its_experiments_on_real_images() -> None:
+    measured = load_measured()
+    assert len({one.experiment for one in measured}) == len(measured)
+    for one in measured:
+        experiment = EXPERIMENTS[one.experiment]
+        classes = {"cifar10": 10, "cifar100": 100}[one.dataset]
+        assert one.dataset == experiment.dataset and one.title == experiment.title
+        model = experiment.build_model(classes)
+        assert one.parameters == count_parameters(model)
+        images = 50_000 * (1 - experiment.validation_fraction)
+        flops = count_training_flops(model) * images * experiment.recipe.epochs
+        assert one.training_flops == pytest.approx(flops)
+
+
+def test_the_front_is_what_no_other_point_beats() -> None:
+    generator = random.Random(0)
+    for _ in range(50):
+        points = [(generator.randrange(6), generator.randrange(6)) for _ in range(8)]
+        front = pareto_front(points)
+        for number, (cost, accuracy) in enumerate(points):
+            beaten = any(
+                c <= cost and a >= accuracy and (c, a) != (cost, accuracy) for c, a in points
+            )
+            assert (points[number] in [points[one] for one in front]) is not beaten
+        costs = [points[number][0] for number in front]
+        assert all(one < other for one, other in itertools.pairwise(costs)), "each place once"
+
+
+@pytest.mark.parametrize("name", measured_run_names())
+def test_a_measured_run_is_of_its_experiment_s_model_and_data(name: str) -> None:
+    result, experiment = load_measured_run(name), EXPERIMENTS[name]
+    assert result.experiment.removesuffix("-held-out-0.1") == name
+    assert result.dataset == experiment.dataset
+    model = experiment.build_model(result.num_classes)
+    assert result.parameters == count_parameters(model)
+    assert result.recipe == experiment.recipe.with_epochs(result.recipe.epochs)
+    # A tenth of the training images was held out to draw the curve by.
+    trained_on = 45_000 * len(result.history)
+    assert result.training_flops == count_training_flops(model) * trained_on
+    curve = [record.validation_accuracy for record in result.history]
+    assert all(accuracy is not None and 0 < accuracy < 100 for accuracy in curve)
+    assert result.test_uses == 1
+
+
+def test_a_run_that_nobody_made_is_answered_with_those_there_are() -> None:
+    with pytest.raises(ValueError, match="cifar100-smallcifarnet"):
+        load_measured_run("cifar100-smallcifarnets")
+
+
+def test_figures_are_read_whatever_an_editor_put_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    save_measured(load_measured(), "~/figures.json")
+    path = tmp_path / "figures.json"
+    path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes().replace(b"\n", b"\r\n"))
+    assert load_measured("~/figures.json") == load_measured()
