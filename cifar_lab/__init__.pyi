@@ -31,13 +31,18 @@ from .evaluation import (
     superclass_confusion,
     test_accuracy,
 )
+from .experiments import published, variants
 from .experiments.budget import T4_HOUR_FLOPS, check_budget
-from .experiments.catalog import ASSIGNMENT_A_RECIPE, EXPERIMENTS, GROUPS, Experiment
+from .experiments.catalog import ASSIGNMENT_A_RECIPE, EXPERIMENTS, Experiment
+from .experiments.facts import GROUPS
+from .experiments.ingredients import leave_one_out
 from .experiments.pretrained import load_pretrained
-from .experiments.published import load_measured, load_measured_run
+from .experiments.published import load_published, load_published_run
 from .experiments.results import Result, find_results, load_result
 from .experiments.run import run
-from .experiments.submission import check_submission, submit
+from .experiments.submission import submit
+from .experiments.variants import Variant
+from .grading.sessions.self_check import check_submission
 from .models import (
     MODELS,
     BottleneckResBlock,
@@ -115,6 +120,7 @@ __all__ = [
     "T4_HOUR_FLOPS",
     "TinyNet",
     "TrainingDivergedError",
+    "Variant",
     "WhitenedResNet",
     "Whitening",
     "WideResNet",
@@ -134,16 +140,18 @@ __all__ = [
     "evaluate",
     "find_results",
     "fit",
+    "leave_one_out",
     "load",
-    "load_measured",
-    "load_measured_run",
     "load_or_stand_in",
     "load_pretrained",
+    "load_published",
+    "load_published_run",
     "load_result",
     "load_weights",
     "most_confused",
     "plots",
     "predict",
+    "published",
     "resnet_small",
     "resnet_wide",
     "run",
@@ -156,4 +164,5 @@ __all__ = [
     "test_accuracy",
     "to_unit_interval",
     "train_epoch",
+    "variants",
 ]

@@ -1,4 +1,4 @@
-"""How good a model is, measured in float32 and eval mode, whatever it was trained in."""
+"""Predictions and accuracies of a model, in float32 and eval mode, and confusion matrices."""
 
 from __future__ import annotations
 
@@ -29,27 +29,27 @@ from cifar_lab.models.layout import find_layout, is_written_here
 from cifar_lab.utils.plain import as_whole
 
 EVALUATION_BATCH_SIZE = 500
-TRIED_IMAGES = 16  # of the first batch: enough to see which memory layout the network can take
+TRIED_IMAGES = 16  # enough of the first batch to see in which memory layout the network can compute
 
 
 def predict(
     model: nn.Module, data: ImageSet | Loader, batch_size: int = EVALUATION_BATCH_SIZE
 ) -> tuple[Tensor, Tensor]:
-    """Logits and labels of all images, in the data's order.
+    """Return the model's logits for all images, and the labels, in the data's order.
 
     An image set counts each use (`image_set.uses.count`).
 
     Args:
-        model: takes float images (N, 3, H, W) in [0, 1]; its mode is restored afterwards. Of a
-            tuple that it gives, the first are its logits.
-        data: an image set, or a loader of (images, labels), which brings its own batches.
-        batch_size: images in a batch of an image set.
+        model: Takes float images (N, 3, H, W) in [0, 1] and returns logits, or a tuple that begins
+            with them; its mode is restored afterwards.
+        data: An image set, or a loader of (images, labels), which has its own batches.
+        batch_size: The number of images in a batch of an image set.
 
     Returns:
-        Logits (N, num_classes) and labels (N,), both on the CPU.
+        The logits (N, num_classes) and the labels (N,), both on the CPU.
 
     Raises:
-        ValueError, TypeError: no batches, batches that are not images and labels, or a model whose
+        ValueError, TypeError: There are no batches, they are not images and labels, or the model's
             outputs don't match the classes.
     """
     device = device_of(model)
@@ -58,7 +58,7 @@ def predict(
     loader = as_loader(data, batch_size, device)
     for source in sources_of(data):
         source.uses.count += 1
-    # Not in inference mode: what a network keeps of a pass could not be trained with any more.
+    # Not in inference mode: tensors that the network stores in it could not be used in training.
     with evaluation_mode(model), torch.no_grad(), ExitStack() as stack:
         for number, (batch_images, batch_labels) in enumerate(batches_on(loader, device)):
             if number == 0:
@@ -69,16 +69,28 @@ def predict(
             batch_logits = logits_in(run_model(model, batch_images))[0]
             check_logits(batch_logits, batch_labels, num_classes)
             check_class_numbers(batch_labels)
-            # Joined at once: many small tensors would lie between large ones' memory and split it.
+            # Joined at once: many small tensors would fragment the memory.
             logits = torch.cat([logits, batch_logits])
             labels = torch.cat([labels, batch_labels])
     return logits.cpu(), labels.cpu()
 
 
 def test_accuracy(model: nn.Module, loader: ImageSet | Loader) -> float:
-    """Top-1 accuracy in percent: the share of images whose largest logit is their label's.
+    """Return the top-1 accuracy in percent: the share of images whose largest logit is the label's.
 
-    Takes and raises what `predict` does. (Named after assignment A's function; it serves any role.)
+    The name is that of assignment A's function; the images may have any role. Errors are those of
+    `predict`.
+
+    Args:
+        model: Takes float images (N, 3, H, W) in [0, 1] and returns logits (N, num_classes).
+        loader: An image set, or a loader of (images, labels).
+
+    Example:
+        >>> import cifar_lab as lab
+        >>> train, validation = lab.split(lab.load("synthetic").train, seed=0)
+        >>> accuracy = lab.test_accuracy(lab.build_model("convnet"), validation)
+        >>> 0 <= accuracy <= 100
+        True
     """
     return _percent_right(*predict(model, loader))
 
@@ -93,36 +105,48 @@ def evaluate(
     batch_size: int = 32,
     max_parameters: int = MAX_PARAMETERS,
 ) -> float:
-    """Assignment B's grade: the test accuracy of a model with fewer than a million parameters.
+    """Measure the test accuracy of a model with under a million parameters: assignment B's grade.
 
-    In a notebook the accuracy is also shown in bold red.
+    The accuracy is also printed, in a notebook in bold red.
 
     Args:
-        model: takes images (N, 3, 32, 32) in [0, 1]; it brings its own normalisation.
-        test: the test images; None for CIFAR-100's.
-        batch_size: images in a batch.
-        max_parameters: the model must have fewer.
+        model: Takes images (N, 3, 32, 32) in [0, 1], and normalises them itself.
+        test: The test images; None for CIFAR-100's.
+        batch_size: The number of images in a batch.
+        max_parameters: The model must have fewer parameters than this.
 
     Returns:
-        Top-1 accuracy in percent.
+        The top-1 accuracy in percent.
 
     Raises:
-        TypeError: not a `torch.nn.Module`.
-        ValueError: the model has too many parameters, the images are not of the test role, or
-            `predict` can't run the model on them.
+        TypeError: The model is not a `torch.nn.Module`.
+        ValueError: The model has too many parameters, the images are not test images, or `predict`
+            can't run the model on them.
+
+    Example:
+        >>> import cifar_lab as lab
+        >>> model = lab.build_model("smallcifarnet", num_classes=10)
+        >>> accuracy = lab.evaluate(model, lab.load("synthetic").test)  # doctest: +ELLIPSIS
+        Test accuracy: ... %
     """
     if not isinstance(model, nn.Module):
-        raise TypeError(f"This is a {type(model).__name__}; expected a torch.nn.Module.")
+        raise TypeError(
+            f"This is a {type(model).__name__}; expected a torch.nn.Module. Give the model, "
+            "evaluate(model)."
+        )
     parameters = count_parameters(model)
     if parameters >= max_parameters:
         raise ValueError(
             f"The model has {parameters:,} parameters; expected fewer than {max_parameters:,}. "
-            f"Take away at least {parameters - max_parameters + 1:,}: "
-            "cifar_lab.count_parameters(layer) tells where they are."
+            f"Remove at least {parameters - max_parameters + 1:,}: "
+            "cifar_lab.count_parameters(layer) says how many each layer has."
         )
     test = _cifar100_test_images() if test is None else test
     if any(source.role is not Role.TEST for source in sources_of(test)):
-        raise ValueError("evaluate is for test images; test_accuracy measures on any others.")
+        raise ValueError(
+            "The images' role is not 'test'; expected test images, such as data.test. Use "
+            "test_accuracy for other images."
+        )
     logits, labels = predict(model, test, batch_size)
     accuracy = _percent_right(logits, labels)
     _show_in_red(f"Test accuracy: {accuracy:.2f} %")
@@ -131,12 +155,12 @@ def evaluate(
 
 @lru_cache
 def _cifar100_test_images() -> ImageSet:
-    """Loaded once, so that their uses are counted over all evaluations."""
+    """Load CIFAR-100's test images once, so that their uses are counted over all evaluations."""
     return load("cifar100").test
 
 
 def _show_in_red(text: str) -> None:
-    """As HTML in a notebook, as plain text elsewhere."""
+    """Show a text as red HTML in a notebook, and print it elsewhere."""
     try:
         from IPython import get_ipython
         from IPython.display import HTML, display
@@ -154,29 +178,32 @@ def _percent_right(logits: Tensor, labels: Tensor) -> float:
 
 
 def confusion_matrix(predictions: Tensor, labels: Tensor, num_classes: int) -> Tensor:
-    """Counts (num_classes, num_classes): row = the true class, column = the predicted one.
+    """Count images by true class (row) and predicted class (column).
 
     Args:
-        predictions: int64, (N,): class numbers, such as `logits.argmax(dim=1)`.
-        labels: int64, (N,).
-        num_classes: rows and columns.
+        predictions: The predicted class numbers (N,), int64, such as `logits.argmax(dim=1)`.
+        labels: The true class numbers (N,), int64.
+        num_classes: The number of classes.
+
+    Returns:
+        The counts (num_classes, num_classes), int64.
 
     Raises:
-        ValueError: a prediction or a label that is none of the classes.
+        ValueError: A prediction or a label is the number of no class.
     """
     num_classes = as_whole("num_classes", num_classes, at_least=1)
     for name, classes in (("predictions", predictions), ("labels", labels)):
         if len(classes) and not 0 <= classes.min() <= classes.max() < num_classes:
             raise ValueError(
                 f"{name} run from {int(classes.min())} to {int(classes.max())}; expected classes "
-                f"from 0 to {num_classes - 1}."
+                f"from 0 to {num_classes - 1}. Give the data's number of classes."
             )
     pairs = labels * num_classes + predictions
     return torch.bincount(pairs, minlength=num_classes**2).reshape(num_classes, num_classes)
 
 
 def most_confused(confusion: Tensor, count: int) -> list[tuple[int, int, int]]:
-    """The `count` largest errors as (true class, predicted class, images), largest first."""
+    """Return the `count` most frequent errors as (true class, predicted class, images) in order."""
     errors = confusion - torch.diag(confusion.diag())
     images, places = errors.flatten().sort(descending=True, stable=True)
     size = len(confusion)
@@ -190,9 +217,14 @@ def most_confused(confusion: Tensor, count: int) -> list[tuple[int, int, int]]:
 def accuracy_under_shift(
     model: nn.Module, image_set: ImageSet, shifts: Sequence[int]
 ) -> list[float]:
-    """Top-1 accuracy in percent with all images shifted to the right by each number of pixels.
+    """Return the top-1 accuracy in percent for images shifted right, for each number of pixels.
 
-    What leaves on the right comes in again on the left, so nothing of an image is lost.
+    Pixels that leave on the right come in on the left, so nothing of an image is lost.
+
+    Args:
+        model: Takes float images (N, 3, H, W) in [0, 1] and returns logits (N, num_classes).
+        image_set: The images before the shift.
+        shifts: The numbers of pixels to shift by.
     """
     return [
         test_accuracy(
@@ -203,10 +235,10 @@ def accuracy_under_shift(
 
 
 def superclass_labels(class_names: Sequence[str]) -> Tensor:
-    """Each class's superclass as an index into `CIFAR100_SUPERCLASSES`: int64, (num_classes,).
+    """Return each class's superclass as an index into `CIFAR100_SUPERCLASSES`, (num_classes,).
 
     Raises:
-        ValueError: a class that is not CIFAR-100's.
+        ValueError: A class is not one of CIFAR-100's.
     """
     index_of = {
         member: index
@@ -215,15 +247,18 @@ def superclass_labels(class_names: Sequence[str]) -> Tensor:
     }
     unknown = [name for name in class_names if name not in index_of]
     if unknown:
-        raise ValueError(f"{unknown[0]!r} is no class of CIFAR-100, which alone has superclasses.")
+        raise ValueError(
+            f"{unknown[0]!r} is not a class of CIFAR-100; expected only classes of CIFAR-100, "
+            "since the other datasets have no superclasses."
+        )
     return torch.tensor([index_of[name] for name in class_names])
 
 
 def superclass_confusion(confusion: Tensor, class_names: Sequence[str]) -> Tensor:
-    """A confusion matrix of classes (100, 100) -> one of superclasses (20, 20); rows are the truth.
+    """Map a confusion matrix of classes (100, 100) to one of superclasses (20, 20).
 
     Raises:
-        ValueError: another matrix than of these classes, or classes that are not CIFAR-100's.
+        ValueError: The matrix has another size, or the classes are not CIFAR-100's.
     """
     if confusion.shape != (len(class_names), len(class_names)):
         raise ValueError(

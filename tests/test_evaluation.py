@@ -76,7 +76,7 @@ def test_evaluation_is_in_eval_mode_and_restores_the_mode(test: ImageSet, traini
 
 def test_the_mode_is_restored_after_an_error_too(test: ImageSet) -> None:
     model = nn.Sequential(nn.Flatten(), nn.Linear(3072, 7))
-    with pytest.raises(ValueError, match="7 outputs an image, but the images have 10 classes"):
+    with pytest.raises(ValueError, match="7 outputs per image, but the images have 10 classes"):
         predict(model, test)
     assert model.training
 
@@ -196,7 +196,7 @@ def test_every_evaluation_is_counted_through_copies_too(test: ImageSet) -> None:
 
 
 def test_evaluate_takes_test_images_only(train: ImageSet) -> None:
-    with pytest.raises(ValueError, match="evaluate is for test images"):
+    with pytest.raises(ValueError, match="expected test images"):
         evaluate(linear(10), train)
 
 

@@ -1,5 +1,6 @@
-"""How fast the library trains, beside the plain way of the course, on one machine in one run.
+"""Speed of training with the library, compared with a baseline on one machine in one run.
 
-`comparison` measures pairs of epochs in turn, each way in a process of its own (`side`); `plain` is
-the course's way, `library` is `fit`; `profile` says where the time goes.
+`comparison` measures pairs of epochs in turn, each way in a process of its own (`worker`).
+`baseline` is the course's own way, `library` is `fit`, `student` a network as a student writes one.
+`profile` says where the time goes, `report` and `plot` show it.
 """

@@ -1,6 +1,7 @@
-"""The plain way: one image at a time through PIL and torchvision, and the textbook loop in float32.
+"""The baseline: one image at a time through PIL and torchvision, and the textbook loop in float32.
 
-It is what `cifar_lab` is measured against, so nothing of the library that saves time is used here.
+The library is compared with it, so nothing of the library that saves time is used here. It trains
+the same networks.
 """
 
 from __future__ import annotations
@@ -17,14 +18,11 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 from torchvision import transforms
 
-from cifar_lab.benchmark.plain_models import plain_model
 from cifar_lab.benchmark.profile import Stopwatch
 from cifar_lab.data.augment import describe
-from cifar_lab.data.cifar import CIFAR100_MEAN, CIFAR100_STD
 from cifar_lab.data.image_set import ImageSet, Role
 from cifar_lab.evaluation import test_accuracy
 from cifar_lab.experiments.catalog import Experiment
-from cifar_lab.models import Normalize
 from cifar_lab.models.counting import count_training_flops
 from cifar_lab.training.optimizers import build_optimizer
 from cifar_lab.training.recipe import Recipe
@@ -49,15 +47,13 @@ class PILImages(Dataset[tuple[Tensor, int]]):
         return self.transform(Image.fromarray(self.data[index])), self.targets[index]
 
 
-def plain_loader(
+def baseline_loader(
     image_set: ImageSet, experiment: Experiment, device: torch.device
 ) -> DataLoader[Any]:
-    """Shuffled batches, with the recipe's augmentation in torchvision's own transforms."""
+    """Return shuffled batches, with the recipe's augmentation in torchvision's own transforms."""
     steps = [_torchvision(describe(transform)) for transform in experiment.recipe.augment]
     on_pil = [step for step in steps if not isinstance(step, transforms.RandomErasing)]
     on_tensors = [step for step in steps if isinstance(step, transforms.RandomErasing)]
-    if experiment.model == "smallcifarnet":
-        on_tensors.insert(0, transforms.Normalize(CIFAR100_MEAN, CIFAR100_STD))
     transform = transforms.Compose([*on_pil, transforms.ToTensor(), *on_tensors])
     return DataLoader(
         PILImages(image_set, transform),
@@ -69,23 +65,23 @@ def plain_loader(
 
 
 def _torchvision(transform: dict[str, Any]) -> Any:
-    """torchvision's transform for a recipe's.
+    """Return torchvision's transform for a recipe's.
 
     Raises:
-        ValueError: there is no plain way for it here.
+        ValueError: The baseline has none.
     """
     arguments = {name: value for name, value in transform.items() if name != "name"}
     name = transform["name"]
     if name == "RandomCrop":
         return transforms.RandomCrop(32, **arguments)
     if name == "RandomErasing":
-        return transforms.RandomErasing(**{**arguments, "value": 0})  # after normalisation
+        return transforms.RandomErasing(**arguments)
     if name in ("RandomHorizontalFlip", "ColorJitter"):
         return getattr(transforms, name)(**arguments)
-    raise ValueError(f"The plain way has no {name}; the benchmark can't compare this recipe.")
+    raise ValueError(f"The baseline has no {name}; the benchmark can't compare this recipe.")
 
 
-def plain_epoch(
+def baseline_epoch(
     model: nn.Module,
     loader: Iterable[tuple[Tensor, Tensor]],
     optimizer: torch.optim.Optimizer,
@@ -93,7 +89,7 @@ def plain_epoch(
     recipe: Recipe,
     average: nn.Module | None,
 ) -> float:
-    """One epoch of the textbook's loop; returns the mean of the batches' losses."""
+    """Train for one epoch of the textbook's loop and return the mean of the batches' losses."""
     device = next(model.parameters()).device
     losses = []
     model.train()
@@ -122,16 +118,16 @@ def follow(average: nn.Module, model: nn.Module, decay: float) -> None:
             kept.copy_(values[name])
 
 
-class PlainWay:
-    """Trains an experiment the plain way.
+class Baseline:
+    """Trains an experiment as the course does.
 
     Args:
-        experiment: whose network, batch size and augmentation are taken.
-        recipe: how to train.
-        device: where.
+        experiment: Names the network, batch size and augmentation.
+        recipe: Says how to train.
+        device: Is where it trains.
 
     Raises:
-        ValueError: the recipe asks for what the plain way does not have.
+        ValueError: The recipe asks for what the baseline does not have.
     """
 
     precision = "fp32"
@@ -143,7 +139,7 @@ class PlainWay:
         if recipe.mix or several or (changes and recipe.schedule_per == "step"):
             raise ValueError(
                 f"{experiment.name} mixes images, has several learning rates or changes them at "
-                "each step; the plain way does none of it, so the benchmark can't compare them."
+                "each step; the baseline does none of it, so the benchmark can't compare them."
             )
         self.experiment, self.recipe, self.device = experiment, recipe, device
         self.loss_fn = nn.CrossEntropyLoss(label_smoothing=recipe.label_smoothing)
@@ -153,32 +149,29 @@ class PlainWay:
     ) -> None:
         """Train, and measure the accuracy on `watched` after each epoch, not in its seconds."""
         model, optimizer, average = self._begin(train.num_classes)
-        loader = plain_loader(train, self.experiment, self.device)
+        loader = baseline_loader(train, self.experiment, self.device)
         measured = model if average is None else average
-        if self.experiment.model == "smallcifarnet":
-            normalize = Normalize(CIFAR100_MEAN, CIFAR100_STD).to(self.device)
-            measured = nn.Sequential(normalize, measured)
         for epoch in range(self.recipe.epochs):
             for group in optimizer.param_groups:
                 group["lr"] = learning_rate_at(self.recipe, epoch)
             start = time.perf_counter()
-            loss = plain_epoch(model, loader, optimizer, self.loss_fn, self.recipe, average)
+            loss = baseline_epoch(model, loader, optimizer, self.loss_fn, self.recipe, average)
             seconds = time.perf_counter() - start
             on_epoch(record_of(epoch + 1, loss, watched, test_accuracy(measured, watched), seconds))
 
     def profile(self, train: ImageSet) -> tuple[dict[str, float], float]:
-        """The parts' shares of an epoch's time, and training's operations for an image."""
+        """Return the parts' shares of an epoch's time, and training's operations for an image."""
         model, optimizer, average = self._begin(train.num_classes)
-        loader = plain_loader(train, self.experiment, self.device)
+        loader = baseline_loader(train, self.experiment, self.device)
         flops = count_training_flops(model)
         watch = Stopwatch(model, optimizer)
         batches = watch.batches(loader)
-        plain_epoch(model, batches, optimizer, self.loss_fn, self.recipe, average)
+        baseline_epoch(model, batches, optimizer, self.loss_fn, self.recipe, average)
         return watch.shares(), flops
 
     def _begin(self, classes: int) -> tuple[nn.Module, torch.optim.Optimizer, nn.Module | None]:
         torch.manual_seed(0)
-        model = plain_model(self.experiment, classes).to(self.device)
+        model = self.experiment.build_model(classes).to(self.device)
         average = None if self.recipe.ema_decay is None else copy.deepcopy(model)
         return model, build_optimizer(self.recipe, model, fuse=False), average
 
@@ -186,7 +179,7 @@ class PlainWay:
 def record_of(
     epoch: int, loss: float, watched: ImageSet, accuracy: float, seconds: float
 ) -> EpochRecord:
-    """The record of an epoch, with the accuracy under the name of the images' role."""
+    """Return the record of an epoch, with the accuracy under the name of the images' role."""
     if watched.role is Role.TEST:
         return EpochRecord(epoch, loss, None, accuracy, seconds)
     return EpochRecord(epoch, loss, accuracy, None, seconds)

@@ -1,4 +1,4 @@
-"""The plain way and the library, epoch by epoch in turn."""
+"""The comparison of the baseline and the library, epoch by epoch in turn."""
 
 from __future__ import annotations
 
@@ -12,30 +12,38 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from cifar_lab.benchmark.student import BENCHMARKED
 from cifar_lab.benchmark.worker import WAYS, Measurement, Order
 from cifar_lab.data.datasets import load_or_stand_in
-from cifar_lab.experiments.catalog import EXPERIMENTS
 from cifar_lab.training.state import EpochRecord
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """One experiment, trained in both ways for as many epochs."""
+    """An experiment, trained in both ways for the same number of epochs.
+
+    Attributes:
+        experiment: The experiment's name.
+        title: Names it in tables and plots.
+        dataset: The dataset that it was trained on.
+        baseline: The baseline's figures.
+        library: The library's figures.
+    """
 
     experiment: str
     title: str
     dataset: str
-    plain: Measurement
+    baseline: Measurement
     library: Measurement
 
     @property
     def ratios(self) -> list[float]:
-        """For each pair of epochs, how many times as fast the library was."""
-        pairs = zip(self.plain.epochs, self.library.epochs, strict=True)
-        return [plain.seconds / library.seconds for plain, library in pairs]
+        """The library's speed divided by the baseline's, one ratio per pair of epochs."""
+        pairs = zip(self.baseline.epochs, self.library.epochs, strict=True)
+        return [baseline.seconds / library.seconds for baseline, library in pairs]
 
 
-class _Side:
+class _Worker:
     """A process that measures one way, and waits for its turn before each epoch."""
 
     def __init__(self, order: Order) -> None:
@@ -45,7 +53,7 @@ class _Side:
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         )
 
-    def __enter__(self) -> _Side:
+    def __enter__(self) -> _Worker:
         self.answer()  # it is ready
         return self
 
@@ -59,10 +67,10 @@ class _Side:
         self.process.communicate()
 
     def answer(self) -> dict[str, Any]:
-        """The next line that it gives.
+        """Return what the process writes next.
 
         Raises:
-            ChildProcessError: it ended instead.
+            ChildProcessError: It ended instead.
         """
         assert self.process.stdout is not None
         line = self.process.stdout.readline()
@@ -74,7 +82,7 @@ class _Side:
         return json.loads(line)
 
     def turn(self) -> dict[str, Any]:
-        """Let it go on, and wait for what it gives."""
+        """Let the process continue, and return what it writes."""
         assert self.process.stdin is not None
         with suppress(OSError):  # it has ended: `answer` says so
             print(file=self.process.stdin, flush=True)
@@ -93,25 +101,29 @@ def compare(
     """Measure one experiment after the other, each in alternating pairs of epochs.
 
     Args:
-        names: of experiments.
-        dataset: another than the experiments' own. Where its files can't be had, the stand-in.
-        data_folder: of the datasets; None for the usual place.
-        images: in an epoch; None for all of them.
-        pairs: of epochs, the plain way's first.
-        device: None for the best there is.
+        names: Names of the experiments.
+        dataset: Dataset to train on in place of the experiments' own. Where its files are not
+            available, the synthetic dataset takes its place.
+        data_folder: Folder of the datasets; None for the default.
+        images: Number of images in an epoch; None for all of them.
+        pairs: Number of pairs of epochs, the baseline's first.
+        device: Device to train on; None for the best available.
+
+    Yields:
+        Each experiment's comparison, as soon as it is finished.
 
     Raises:
-        ValueError: fewer than one pair, or fewer images than a batch.
-        ChildProcessError: a way could not be measured; its own message was printed.
+        ValueError: Fewer than one pair, or fewer images than a batch.
+        ChildProcessError: A way could not be measured; its own message was printed.
     """
     if pairs < 1:
         raise ValueError(f"pairs is {pairs}; expected at least 1.")
-    most = max((EXPERIMENTS[name].recipe.batch_size for name in names), default=1)
+    most = max((BENCHMARKED[name].recipe.batch_size for name in names), default=1)
     if images is not None and images < most:
         raise ValueError(f"images is {images}; expected at least a batch, {most}.")
     available: dict[str, str] = {}
     for name in names:
-        experiment = EXPERIMENTS[name]
+        experiment = BENCHMARKED[name]
         wanted = dataset or experiment.dataset
         if wanted not in available:
             available[wanted] = load_or_stand_in(wanted, data_folder).name
@@ -119,13 +131,13 @@ def compare(
         orders = [
             Order(way, name, available[wanted], folder, images, pairs, device) for way in WAYS
         ]
-        with _Side(orders[0]) as plain, _Side(orders[1]) as library:
+        with _Worker(orders[0]) as baseline, _Worker(orders[1]) as library:
             for _ in range(pairs):
-                for side in (plain, library):
-                    record = EpochRecord(**side.turn())
-                    print(f"{name:24} {side.order.way:8} {record}", file=sys.stderr, flush=True)
-            measured = [_measurement(side.turn()) for side in (plain, library)]
-        yield Comparison(name, experiment.title, available[wanted], *measured)
+                for worker in (baseline, library):
+                    record = EpochRecord(**worker.turn())
+                    print(f"{name:24} {worker.order.way:8} {record}", file=sys.stderr, flush=True)
+            measurements = [_measurement(worker.turn()) for worker in (baseline, library)]
+        yield Comparison(name, experiment.title, available[wanted], *measurements)
 
 
 def _measurement(content: dict[str, Any]) -> Measurement:

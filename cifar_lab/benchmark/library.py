@@ -1,4 +1,4 @@
-"""The library's own way: `fit`, as every experiment is trained."""
+"""The library: `fit`, as every experiment is trained."""
 
 from __future__ import annotations
 
@@ -13,14 +13,15 @@ from cifar_lab.data.batches import Batches
 from cifar_lab.data.image_set import ImageSet, Role
 from cifar_lab.experiments.catalog import Experiment
 from cifar_lab.models.counting import count_training_flops
+from cifar_lab.training.acceleration import find_acceleration
 from cifar_lab.training.loop import fit, train_epoch
-from cifar_lab.training.prepare import choose_layout, first_batch
+from cifar_lab.training.prepare import first_batch
 from cifar_lab.training.recipe import Recipe, resolve_precision
 from cifar_lab.training.state import EpochRecord, TrainingState
 
 
-class LibraryWay:
-    """Trains an experiment with `fit`. Arguments and methods as `PlainWay`'s."""
+class Library:
+    """Trains an experiment with `fit`. Arguments and methods are those of `Baseline`."""
 
     def __init__(self, experiment: Experiment, recipe: Recipe, device: torch.device) -> None:
         self.experiment, self.recipe, self.device = experiment, recipe, device
@@ -43,7 +44,7 @@ class LibraryWay:
         )
 
     def profile(self, train: ImageSet) -> tuple[dict[str, float], float]:
-        """The parts' shares of an epoch's time, and training's operations for an image."""
+        """Return the parts' shares of an epoch's time, and training's operations for an image."""
         recipe = self.recipe
         model = self._model(train.num_classes)
         state = TrainingState(model, recipe, self.precision)
@@ -58,9 +59,9 @@ class LibraryWay:
         )
         flops = count_training_flops(state.model)
         watch = Stopwatch(state.model, state.optimizer)
-        layout = choose_layout(recipe, model, first_batch(loader, self.device)[0])
+        acceleration = find_acceleration(recipe, model, first_batch(loader, self.device)[0])
         loader.epoch = 0
-        with layout.within(model):
+        with acceleration.within(model):
             train_epoch(
                 state.model,
                 watch.batches(loader),

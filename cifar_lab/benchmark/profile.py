@@ -1,4 +1,4 @@
-"""Where a training step's time goes, and what the device could do."""
+"""A profile of a training step: where its time goes, and how fast the device could be."""
 
 from __future__ import annotations
 
@@ -14,10 +14,14 @@ TYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 class Stopwatch:
-    """Seconds of each of `PARTS`, taken at a training loop's own turning points.
+    """A stopwatch that adds up the seconds of each of `PARTS` of a training loop.
 
-    "backward" begins with the loss and ends before the optimizer's step, so clipping is in it;
+    "backward" begins with the loss and ends before the optimizer's step, so clipping is part of it;
     "rest" is all that is in none of the others, such as a moving average of weights.
+
+    Args:
+        model: The model that is trained.
+        optimizer: Its optimizer.
     """
 
     def __init__(self, model: nn.Module, optimizer: torch.optim.Optimizer) -> None:
@@ -30,7 +34,7 @@ class Stopwatch:
         optimizer.register_step_post_hook(lambda *_: self._mark("optimizer"))
 
     def batches(self, loader: Iterable[tuple[Tensor, Tensor]]) -> Iterator[tuple[Tensor, Tensor]]:
-        """The loader's batches; waiting for them is "data"."""
+        """Yield the loader's batches; the time spent waiting for them is "data"."""
         batches = iter(loader)
         batch = next(batches, None)  # starting a DataLoader's workers is no part of a step
         self.last = time.perf_counter()
@@ -43,7 +47,7 @@ class Stopwatch:
             batch = following
 
     def shares(self) -> dict[str, float]:
-        """Each part's share of the whole, from 0 to 1."""
+        """Return each part's share of the whole, from 0 to 1."""
         total = sum(self.seconds.values())
         return {part: seconds / total for part, seconds in self.seconds.items()}
 
@@ -55,7 +59,7 @@ class Stopwatch:
 
 
 def wait_for(device: torch.device) -> None:
-    """Wait until the device has done all that it was given."""
+    """Wait until the device has finished all its work."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
     elif device.type == "mps":
@@ -63,7 +67,7 @@ def wait_for(device: torch.device) -> None:
 
 
 def matrix_flops_per_second(device: torch.device, precision: str) -> float:
-    """What a product of two large matrices reaches on the device: the best of some tries."""
+    """Return the speed of a product of two large matrices on the device, the best of many tries."""
     size = 2048 if device.type == "cpu" else 8192
     left, right = (torch.randn(size, size, device=device).to(TYPES[precision]) for _ in range(2))
     times = []

@@ -1,4 +1,4 @@
-"""What a benchmark found, as tables, a picture and JSON."""
+"""A benchmark's report: tables, a plot and JSON."""
 
 from __future__ import annotations
 
@@ -9,15 +9,16 @@ from pathlib import Path
 from statistics import geometric_mean, median
 
 from cifar_lab.benchmark.comparison import Comparison
+from cifar_lab.benchmark.plot import plot_speed
 from cifar_lab.benchmark.profile import PARTS
 from cifar_lab.benchmark.worker import Measurement
 from cifar_lab.experiments.results import new_folder
-from cifar_lab.reporting.plots import plot_speed
 from cifar_lab.utils.files import write_text
+from cifar_lab.utils.markdown import markdown_table
 
 
 def save(comparisons: Sequence[Comparison], out: Path) -> Path:
-    """Write bench.json and bench.png to a new folder; returns it."""
+    """Write bench.json and bench.png to a new folder, and return that folder."""
     folder = new_folder(out / "bench")
     content = [asdict(one) | {"ratios": one.ratios} for one in comparisons]
     write_text(folder / "bench.json", json.dumps(content, indent=1))
@@ -26,83 +27,87 @@ def save(comparisons: Sequence[Comparison], out: Path) -> Path:
 
 
 def text(comparisons: Sequence[Comparison]) -> str:
-    """Both tables, and what they are of."""
+    """Return both tables, and the conditions under which they were measured."""
     parts = [speed_table(comparisons), time_table(comparisons)]
     return "\n\n".join([*parts, *dict.fromkeys(map(conditions, comparisons))])
 
 
 def speed_table(comparisons: Sequence[Comparison]) -> str:
-    """Images a second in both ways, their ratio and what it did to the accuracy, in Markdown.
+    """Return a Markdown table of both ways' speed, accuracy and memory.
 
-    Speeds are the median of the epochs, with the least and the most of them; the accuracy is that
-    after the last epoch.
+    Speeds are the median of the epochs, with the lowest and the highest of them; the accuracy is
+    that after the last epoch.
     """
-    lines = [
-        "| experiment | plain, images/s | library, images/s | ratio | accuracy %, plain / library "
-        "| of the matrix peak | peak memory, GiB, plain / library |",
-        "|---|---|---|---|---|---|---|",
+    header = [
+        "experiment",
+        "baseline, images/s",
+        "library, images/s",
+        "ratio",
+        "accuracy %, baseline / library",
+        "of the matrix peak",
+        "peak memory, GiB, baseline / library",
     ]
-    for one in comparisons:
-        plain, library = one.plain, one.library
-        share = _images_per_second(library) * library.flops_per_image
-        share /= library.matrix_flops_per_second
-        cells = [
-            one.title,
-            _spread([plain.images / record.seconds for record in plain.epochs], ",.0f"),
-            _spread([library.images / record.seconds for record in library.epochs], ",.0f"),
-            _spread(one.ratios, ".2f"),
-            f"{_accuracy(plain):.2f} / {_accuracy(library):.2f}",
-            f"{100 * share:.2g} %",
-            f"{_memory(plain)} / {_memory(library)}",
-        ]
-        lines.append("| " + " | ".join(cells) + " |")
+    rows = [_speed_row(one) for one in comparisons]
     if len(comparisons) > 1:
         mean = geometric_mean([median(one.ratios) for one in comparisons])
-        lines.append(f"| geometric mean | | | {mean:.2f} | | | |")
-    return "\n".join(lines)
+        rows.append(["geometric mean", "", "", f"{mean:.2f}", "", "", ""])
+    return markdown_table(header, rows)
+
+
+def _speed_row(comparison: Comparison) -> list[str]:
+    baseline, library = comparison.baseline, comparison.library
+    share = _images_per_second(library) * library.flops_per_image
+    share /= library.matrix_flops_per_second
+    return [
+        comparison.title,
+        _range([baseline.images / record.seconds for record in baseline.epochs], ",.0f"),
+        _range([library.images / record.seconds for record in library.epochs], ",.0f"),
+        _range(comparison.ratios, ".2f"),
+        f"{_accuracy(baseline):.2f} / {_accuracy(library):.2f}",
+        f"{100 * share:.2g} %",
+        f"{_memory(baseline)} / {_memory(library)}",
+    ]
 
 
 def time_table(comparisons: Sequence[Comparison]) -> str:
-    """Where the time of a training step goes, in percent, in Markdown."""
-    lines = [
-        "| experiment | way | " + " | ".join(PARTS) + " |",
-        "|---|---|" + "---|" * len(PARTS),
+    """Return a Markdown table of each part's share of a training step's time, in percent."""
+    rows = [
+        [one.title, way.way, *(f"{100 * way.shares[part]:.0f}" for part in PARTS)]
+        for one in comparisons
+        for way in (one.baseline, one.library)
     ]
-    for one in comparisons:
-        for side in (one.plain, one.library):
-            shares = [f"{100 * side.shares[part]:.0f}" for part in PARTS]
-            lines.append(f"| {one.title} | {side.way} | " + " | ".join(shares) + " |")
-    return "\n".join(lines)
+    return markdown_table(["experiment", "way", *PARTS], rows)
 
 
 def conditions(comparison: Comparison) -> str:
-    """What the figures are of, in a sentence."""
+    """Return the conditions of a comparison as sentences."""
     library = comparison.library
     environment = library.environment
     return (
         f"{len(library.epochs)} epochs of {library.images:,} images of {comparison.dataset} "
         f"in each way, in turn; {environment['device_name']}, {environment['threads']} threads, "
         f"torch {environment['torch']}, the library in {library.precision}; accuracy on the "
-        f"{library.watched} images. Seconds are of training: the plain way's hold the start of its "
-        "DataLoader's workers at each epoch, neither's hold evaluations or checks beforehand."
+        f"{library.watched} images. Seconds are of training: the baseline's include the start of "
+        "its DataLoader's workers at each epoch; neither's include evaluations or checks "
+        "beforehand."
     )
 
 
-def _memory(side: Measurement) -> str:
-    return "-" if side.peak_memory_mib is None else f"{side.peak_memory_mib / 1024:.2f}"
+def _memory(way: Measurement) -> str:
+    return "-" if way.peak_memory_mib is None else f"{way.peak_memory_mib / 1024:.2f}"
 
 
-def _images_per_second(side: Measurement) -> float:
-    return median(side.images / record.seconds for record in side.epochs)
+def _images_per_second(way: Measurement) -> float:
+    return median(way.images / record.seconds for record in way.epochs)
 
 
-def _accuracy(side: Measurement) -> float:
-    last = side.epochs[-1]
+def _accuracy(way: Measurement) -> float:
+    last = way.epochs[-1]
     accuracy = last.validation_accuracy
     return (last.test_accuracy if accuracy is None else accuracy) or 0.0
 
 
-def _spread(values: Sequence[float], form: str) -> str:
+def _range(values: Sequence[float], form: str) -> str:
     text = format(median(values), form)
     if len(values) > 1:
         text += f" ({format(min(values), form)}-{format(max(values), form)})"

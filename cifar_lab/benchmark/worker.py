@@ -1,4 +1,4 @@
-"""One of the two ways of training an experiment, in a process of its own, an epoch at a time.
+"""Worker process of the benchmark: trains an experiment in one way, an epoch at a time.
 
 The two ways take turns, so that both meet the same machine. An epoch begins when a line comes in on
 standard input; its record goes out as a line of JSON. The last line out is the `Measurement`.
@@ -14,12 +14,12 @@ from typing import Any, TextIO
 
 import torch
 
-from cifar_lab.benchmark.baseline import PlainWay
-from cifar_lab.benchmark.library import LibraryWay
+from cifar_lab.benchmark.baseline import Baseline
+from cifar_lab.benchmark.library import Library
 from cifar_lab.benchmark.profile import matrix_flops_per_second
+from cifar_lab.benchmark.student import BENCHMARKED
 from cifar_lab.data.datasets import load
 from cifar_lab.data.image_set import split
-from cifar_lab.experiments.catalog import EXPERIMENTS
 from cifar_lab.training.state import EpochRecord
 from cifar_lab.utils.devices import as_device
 from cifar_lab.utils.environment import describe_environment, peak_memory_mib
@@ -27,7 +27,7 @@ from cifar_lab.utils.errors import USER_ERRORS
 from cifar_lab.utils.seeding import seed_everything
 
 WARM_UP_BATCHES, PROFILED_BATCHES = 5, 40
-WAYS: dict[str, type[PlainWay] | type[LibraryWay]] = {"plain": PlainWay, "library": LibraryWay}
+WAYS: dict[str, type[Baseline] | type[Library]] = {"baseline": Baseline, "library": Library}
 
 
 @dataclass(frozen=True)
@@ -98,8 +98,8 @@ def measure(
         ready: called after the warm-up; the first epoch begins when it returns.
         on_epoch: called with each record; the next epoch begins when it returns.
     """
-    experiment = EXPERIMENTS[order.experiment]
-    recipe = replace(experiment.recipe, patience=None)  # both ways go on for as many epochs
+    experiment = BENCHMARKED[order.experiment]
+    recipe = replace(experiment.recipe, patience=None)  # both ways train for as many epochs
     if recipe.epochs < order.epochs:
         recipe = recipe.with_epochs(order.epochs)
     device = as_device(order.device)

@@ -1,27 +1,49 @@
-"""What a bug report needs: versions, device, cores, disk and the state of the data."""
+"""`cifar-lab doctor`: the facts that a bug report needs, from versions to the state of the data."""
 
 from __future__ import annotations
 
+import argparse
 import os
 import platform
 import shutil
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import torch
-
+from cifar_lab.cli.options import add_data
 from cifar_lab.data.cifar import DATASETS
-from cifar_lab.data.download import missing_files
-from cifar_lab.data.mirrors import spec_for
-from cifar_lab.training.recipe import resolve_precision
-from cifar_lab.utils.devices import best_device, device_name
-from cifar_lab.utils.environment import installed_version
 from cifar_lab.utils.errors import CorruptedDataError
+
+if TYPE_CHECKING:
+    from cifar_lab.cli.options import Commands
 
 PACKAGES = ("cifar-lab", "torch", "torchvision", "numpy", "matplotlib", "nbconvert", "pytest")
 
 
+def add_command(commands: Commands) -> None:
+    """Add the command and its options."""
+    parser = commands.add_parser(
+        "doctor",
+        help="versions, device, cores, disk and datasets: what a bug report needs",
+    )
+    add_data(parser)
+    parser.set_defaults(execute=execute)
+
+
+def execute(options: argparse.Namespace) -> None:
+    """Print the report."""
+    from cifar_lab.data.datasets import default_root
+
+    print(examine(options.data or default_root()))
+
+
 def examine(root: Path) -> str:
-    """A report on this machine and on the datasets under `root`, a line a fact."""
+    """Return a report on this machine and on the datasets under `root`, one line per fact."""
+    import torch
+
+    from cifar_lab.training.recipe import resolve_precision
+    from cifar_lab.utils.devices import best_device, device_name
+    from cifar_lab.utils.environment import installed_version
+
     device = best_device()
     precision = resolve_precision("auto", device)
     place = root.absolute()
@@ -39,7 +61,10 @@ def examine(root: Path) -> str:
 
 
 def _state(dataset: str, root: Path) -> str:
-    if dataset == "synthetic":
+    from cifar_lab.data.download import missing_files
+    from cifar_lab.data.mirrors import spec_for
+
+    if DATASETS[dataset].archive is None:
         return "built in"
     spec = spec_for(dataset)
     try:

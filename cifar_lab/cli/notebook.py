@@ -1,7 +1,8 @@
-"""Run a notebook from top to bottom and keep what it shows: the executed copy and an HTML page."""
+"""`cifar-lab notebook`: a notebook run from top to bottom; leaves the executed copy and a page."""
 
 from __future__ import annotations
 
+import argparse
 import hashlib
 import json
 import os
@@ -10,14 +11,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from cifar_lab.cli.notebook_parameters import set_parameters
-from cifar_lab.experiments.results import new_folder
+from cifar_lab.cli.notebook_parameters import UnknownParameterError, set_parameters
+from cifar_lab.cli.options import RUNS, add_data, add_dataset, add_out, parse_parameter
 from cifar_lab.utils.files import read_text, user_path, write_text
 
 if TYPE_CHECKING:
     from nbformat import NotebookNode
 
     from cifar_lab.cli.notebook_client import EchoingClient
+    from cifar_lab.cli.options import Commands
 
 NEWEST_FORMAT = 4
 # nbconvert's page shows code in a cell's output in a proportional font.
@@ -25,6 +27,62 @@ PAGE_STYLE = (
     "<style>.jp-OutputArea .highlight pre, .jp-OutputArea .highlight pre * "
     "{ font-family: monospace; }</style>"
 )
+
+
+def add_command(commands: Commands) -> None:
+    """Add the command and its options."""
+    parser = commands.add_parser(
+        "notebook",
+        help="run a notebook from top to bottom; leaves the executed copy and an HTML page",
+        description="Run a notebook in a new kernel. The executed copy and its HTML page go to a "
+        "new folder OUT/notebooks/NAME; the notebook itself stays as it is.",
+        epilog="example: cifar-lab notebook notebooks/01_*.ipynb -p dataset=synthetic -p seed=1",
+    )
+    parser.add_argument("path", type=user_path, help="the .ipynb file")
+    parser.add_argument(
+        "-p",
+        "--parameter",
+        action="append",
+        default=[],
+        type=parse_parameter,
+        metavar="NAME=VALUE",
+        help="set a name of the notebook's parameters cell; may be given several times, and goes "
+        "before --dataset, --data and --out",
+    )
+    parser.add_argument(
+        "--in-place", action="store_true", help="also store the outputs in the notebook itself"
+    )
+    add_out(parser)
+    add_dataset(parser)
+    add_data(parser)
+    parser.set_defaults(execute=execute)
+
+
+def execute(options: argparse.Namespace) -> None:
+    """Run the notebook with the parameters that the options set."""
+    by_name = dict(options.parameter)
+    by_option = {}
+    if options.dataset:
+        by_option["dataset"] = options.dataset
+    if options.data:
+        by_option["data_folder"] = str(options.data.resolve())
+    results_folder = {"results_folder": str(options.out.resolve())} if options.out else None
+    try:
+        run_notebook(
+            options.path,
+            (options.out or RUNS) / "notebooks",
+            {**by_option, **by_name},
+            optional_parameters=results_folder,
+            in_place=options.in_place,
+        )
+    except UnknownParameterError as error:
+        if error.name not in by_option or error.name in by_name:
+            raise
+        option = "--dataset" if error.name == "dataset" else "--data"
+        raise ValueError(
+            f"{error} {option} sets that one: leave {option} out, or assign {error.name} in a cell "
+            "with the tag 'parameters'."
+        ) from error
 
 
 def run_notebook(
@@ -67,6 +125,8 @@ def run_notebook(
         raise ImportError(
             f"Running a notebook needs {package}: pip install 'cifar-lab[notebook]'"
         ) from error
+
+    from cifar_lab.experiments.results import new_folder
 
     path = user_path(path)
     notebook = read_notebook(path)
@@ -134,7 +194,7 @@ def read_notebook(path: str | Path) -> NotebookNode:
 
 
 def _content(path: Path) -> dict[str, Any]:
-    """Return what stands in the file, if that is a notebook of a format that can be read."""
+    """Return the file's content, if that is a notebook of a format that can be read."""
     expected = "expected a Jupyter notebook (.ipynb)."
     try:
         text = read_text(path)

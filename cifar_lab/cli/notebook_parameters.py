@@ -193,7 +193,7 @@ def _assigned_names(statement: ast.stmt) -> list[str]:
 
 
 def _is_plain(statement: ast.stmt) -> TypeGuard[ast.Assign | ast.AnnAssign]:
-    """Whether it is `name = value`, `name: type = value` or `name: type`."""
+    """Return whether it is `name = value`, `name: type = value` or `name: type`."""
     if isinstance(statement, ast.AnnAssign):
         return isinstance(statement.target, ast.Name)
     return (
@@ -222,7 +222,7 @@ def _parse(source: str) -> ast.Module:
 
 
 def _leave_out(lines: list[str], number: int) -> None:
-    """Put `pass` for an IPython line, and nothing for those it goes on to with a backslash."""
+    """Put `pass` for an IPython line, and nothing for the lines that a backslash adds to it."""
     line = lines[number]
     lines[number] = line[: len(line) - len(line.lstrip())] + "pass"
     while line.endswith("\\") and number + 1 < len(lines):

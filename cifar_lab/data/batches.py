@@ -1,4 +1,4 @@
-"""Batches of images on a device, from an image set or from anyone's own loader.
+"""Batches of images on a device, from an image set or from a custom loader.
 
 A batch of an image set is gathered, converted to [0, 1] and augmented on the device where the
 images are.
@@ -22,29 +22,31 @@ from cifar_lab.utils.plain import as_whole
 from cifar_lab.utils.seeding import check_seed, generator
 
 Loader = Iterable[tuple[Tensor, Tensor]]
-"""Gives batches (images, labels) each time it is iterated: `Batches`, a `DataLoader`, a list."""
+"""An iterable of batches (images, labels): `Batches`, a `DataLoader`, a list of pairs."""
 
 
 class Batches:
     """Batches of (images, labels) on a device: float32 in [0, 1], N x 3 x H x W; int64, N.
 
-    Every image comes once an epoch; the last batch may be smaller. The order and what `transform`
-    draws depend on (seed, epoch) alone. Each pass is the next epoch; set `epoch` to go elsewhere.
+    Every image comes once per epoch; the last batch may be smaller. The order of the images and
+    the draws of `transform` depend on (seed, epoch) alone. Each iteration is the next epoch; set
+    `epoch` to start at another one.
 
     Args:
-        image_set: the images.
-        batch_size: images in a batch.
-        shuffle: in a new random order every epoch, or in the set's own.
-        seed: the run's seed.
-        transform: a random change of a whole batch of images, drawn per image.
-        mix: CutMix or MixUp, by default over the image set's classes; the labels then come out
-            soft, float32, N x classes.
-        mixed_epochs: how many epochs, from the first on, are mixed; None for all.
-        channels_last: the images' layout in memory; otherwise contiguous, as a `DataLoader`'s are.
-        device: where the images are kept and the batches come out; None for the best there is.
+        image_set: The images and their labels.
+        batch_size: The number of images in a batch.
+        shuffle: Whether the images come in a new random order in every epoch.
+        seed: Seeds the order of the images, `transform` and `mix`.
+        transform: Changes a batch of images at random, drawn per image; None for no change.
+        mix: CutMix or MixUp, by default over the image set's classes. The labels are then soft:
+            float32, N x classes. None for no mixing.
+        mixed_epochs: The number of epochs, from the first, that are mixed; None for all.
+        channels_last: Whether batches are channels-last in memory; otherwise they are contiguous,
+            as a `DataLoader`'s are.
+        device: The device that holds the images and the batches; None for the best available.
 
     Raises:
-        ValueError: an empty image set, or a batch size below 1.
+        ValueError: The image set is empty, or the batch size is below 1.
     """
 
     def __init__(
@@ -75,7 +77,7 @@ class Batches:
         self.mixed_epochs = math.inf if mixed_epochs is None else mixed_epochs
         self.memory_format = torch.channels_last if channels_last else torch.contiguous_format
         moved = image_set.to(self.device)
-        # Turned here once, not batch by batch. Transforms are fastest on channels-last images.
+        # Converted once here, not for each batch. Transforms are fastest on channels-last images.
         kept_in = self.memory_format if transform is None and mix is None else torch.channels_last
         self.dataset = replace(moved, images=moved.images.contiguous(memory_format=kept_in))
         self.epoch = 0
@@ -84,9 +86,10 @@ class Batches:
         return len(self.sizes())
 
     def sizes(self) -> list[int]:
-        """Images in each batch. One image alone has no variance for batch norm, so it joins others.
+        """Return the number of images in each batch.
 
-        That is the last one, where it would be a batch of its own; its batch has one more.
+        Batch norm can't train on a single image. Where the last batch would have only one, that
+        image joins the batch before it.
         """
         count, size = len(self.dataset), self.batch_size
         sizes = [size] * (count // size) + [count % size] * (count % size > 0)
@@ -107,7 +110,7 @@ class Batches:
             yield images.contiguous(memory_format=self.memory_format), labels
 
     def _order(self, epoch: int) -> Tensor:
-        """This epoch's order, drawn on the CPU so that it is the same for every device."""
+        """Return the epoch's order, drawn on the CPU so that it is the same for every device."""
         if not self.shuffle:
             return torch.arange(len(self.dataset), device=self.device)
         order = torch.randperm(len(self.dataset), generator=generator(self.seed, epoch, "order"))
@@ -120,10 +123,10 @@ def as_loader(
     device: torch.device,
     **options: Any,
 ) -> Loader:
-    """Batches of an image set, with the options of `Batches`; a loader stays what it is.
+    """Return batches of an image set, with the options of `Batches`; return a loader as it is.
 
     Raises:
-        TypeError: not a loader, or an iterator, which can be read only once.
+        TypeError: The data is not a loader, or an iterator, which can be read only once.
     """
     if isinstance(data, ImageSet):
         return Batches(data, batch_size, device=device, **options)
@@ -136,9 +139,9 @@ def as_loader(
 
 
 def sources_of(data: Any) -> list[ImageSet]:
-    """The image sets behind a loader, a `Subset`, a `ConcatDataset` or a nest of them, if any.
+    """Return the image sets behind a loader, a progress bar, a `Subset` or a `ConcatDataset`.
 
-    Also behind a progress bar around a loader.
+    These may be nested; the list is empty where there is no image set behind them.
     """
     if isinstance(data, ImageSet):
         return [data]
@@ -146,7 +149,7 @@ def sources_of(data: Any) -> list[ImageSet]:
 
 
 def parts_of(data: Any) -> Iterable[Any]:
-    """What a loader, a data set or a progress bar takes its content from, as far as it tells."""
+    """Return the parts that a loader, a dataset or a progress bar wraps, if it names them."""
     for name in ("dataset", "iterable"):
         if hasattr(data, name):
             return [getattr(data, name)]
@@ -154,17 +157,17 @@ def parts_of(data: Any) -> Iterable[Any]:
 
 
 def num_classes_of(data: Any) -> int | None:
-    """How many classes the data has, where that is known."""
+    """Return the number of classes, or None where the data is a loader without an image set."""
     return next((source.num_classes for source in sources_of(data)), None)
 
 
 def batches_on(loader: Loader, device: torch.device) -> Iterator[tuple[Tensor, Tensor]]:
-    """A loader's batches, checked, on the device, in the memory layout in which they come.
+    """Yield a loader's batches, checked and moved to the device, in their own memory layout.
 
     Raises:
-        TypeError, ValueError: a batch is not float32 images (N, C, H, W) with int64 labels (N,), or
+        TypeError, ValueError: A batch is not float32 images (N, C, H, W) with int64 labels (N,), or
             soft labels (N, num_classes).
-        ValueError: the loader gives no batch at all.
+        ValueError: The loader gives no batch at all.
     """
     empty = True
     for batch in loader:
@@ -182,15 +185,15 @@ def _checked(batch: Any) -> tuple[Tensor, Tensor]:
     if not isinstance(batch, (tuple, list)) or len(batch) != 2:
         parts = f" of {len(batch)}" if isinstance(batch, tuple | list | dict) else ""
         raise TypeError(
-            f"A batch is a {type(batch).__name__}{parts}; expected a pair (images, labels). Let "
-            "the loader's Dataset or collate_fn give those two alone."
+            f"A batch is a {type(batch).__name__}{parts}; expected a pair (images, labels). Make "
+            "the loader's Dataset or collate_fn return only those two."
         )
     images, labels = batch
     if not torch.is_tensor(images) or images.dtype != torch.float32:
         found = images.dtype if torch.is_tensor(images) else type(images).__name__
         raise TypeError(
-            f"A batch's images are {found}; expected a float32 tensor in [0, 1]. uint8 images "
-            "become that with images.float() / 255, PIL images with torchvision's ToTensor(), "
+            f"A batch's images are {found}; expected a float32 tensor in [0, 1]. Convert uint8 "
+            "images with images.float() / 255, PIL images with torchvision's ToTensor(), "
             "others with torch.as_tensor(images).float()."
         )
     if images.ndim != 4 or len(images) == 0:
@@ -209,15 +212,19 @@ def _checked(batch: Any) -> tuple[Tensor, Tensor]:
             "torch.as_tensor(labels).long()."
         )
     if labels.shape != (len(images), *classes):
-        hint = " They become that with labels.squeeze(1)." if labels.shape[1:] == (1,) else ""
+        hint = " Use labels.squeeze(1)." if labels.shape[1:] == (1,) else ""
         raise ValueError(
             f"A batch has {len(images)} images and labels of shape {tuple(labels.shape)}; "
-            f"expected ({len(images)},), one label an image.{hint}"
+            f"expected ({len(images)},), one label per image.{hint}"
         )
     return images, labels
 
 
 def check_class_numbers(labels: Tensor) -> None:
-    """Raise a ValueError for soft labels: accuracy is of one class an image."""
+    """Raise a ValueError for soft labels, which have no accuracy."""
     if labels.ndim != 1:
-        raise ValueError("Evaluation needs one class number an image, not soft labels.")
+        raise ValueError(
+            f"Labels have shape {tuple(labels.shape)}; expected (N,), one class number per image: "
+            "an accuracy can't be computed from soft labels. Evaluate on data without CutMix and "
+            "MixUp."
+        )

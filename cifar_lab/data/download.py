@@ -1,7 +1,7 @@
-"""The official files of CIFAR-10 and CIFAR-100: found in a folder or fetched into it, and verified.
+"""The official files of CIFAR-10 and CIFAR-100: found in a folder or downloaded, and verified.
 
-Nothing is taken on trust: a file counts once its MD5 is the official one, and it gets its official
-name only then. So an interruption leaves no half file behind, only a `.part` to go on from.
+A file gets its official name only after its MD5 was found to be the official one. So an
+interruption leaves no incomplete file behind, only a `.part` from which the download resumes.
 """
 
 from __future__ import annotations
@@ -39,28 +39,28 @@ def ensure_files(
     sources: Sequence[Source] | None = None,
     patience: Patience = DEFAULT_PATIENCE,
 ) -> None:
-    """See to it that the official files of a dataset stand, verified, in their folder under `root`.
+    """Make sure that the official files of a dataset are in their folder under `root`, verified.
 
-    Files that are there and intact are used as they are: nothing is written or asked for. Otherwise
-    they are extracted from the official archive in `root`, which is downloaded if it isn't there.
+    Files that are there and intact are used as they are, without any writing or network access.
+    Missing files are extracted from the official archive in `root`, which is downloaded if needed.
 
     Args:
         dataset: "cifar10" or "cifar100".
-        root: the folder that has, or gets, the dataset's own folder and its archive.
-        sources: where to download from, in this order; by default `sources_for(dataset)`.
-        patience: when to leave a source for the next.
+        root: The folder that holds, or will hold, the dataset's own folder and its archive.
+        sources: The places to download from, in order; None for `sources_for(dataset)`.
+        patience: Decides when a source is given up and the next one is tried.
 
     Raises:
-        ValueError: another dataset.
-        CorruptedDataError: a file or archive is there but is not the official one.
-        DatasetUnavailableError: no source gave the archive, or `root` can't be written.
+        ValueError: The dataset is another one.
+        CorruptedDataError: A file or archive is there but is not the official one.
+        DatasetUnavailableError: No source delivered the archive, or `root` can't be written.
     """
     spec = spec_for(dataset)
     obtain(spec, root, sources_for(dataset) if sources is None else sources, patience)
 
 
 def obtain(spec: ArchiveSpec, root: Path, sources: Sequence[Source], patience: Patience) -> None:
-    """What `ensure_files` does, for any archive; it raises the same errors."""
+    """Make sure that an archive's files are there; see `ensure_files`, also for the errors."""
     root = user_path(root).absolute()
     try:
         if not missing_files(spec, root):
@@ -75,7 +75,7 @@ def obtain(spec: ArchiveSpec, root: Path, sources: Sequence[Source], patience: P
 
 
 def missing_files(spec: ArchiveSpec, root: Path) -> dict[str, str]:
-    """Name and MD5 of the files that are not there; those that are there are verified."""
+    """Return names and MD5s of the files that are missing, and verify the others."""
     missing = {}
     for name, md5 in spec.files:
         path = root / spec.folder / name
@@ -93,13 +93,13 @@ def _verify(path: Path, md5: str, size: int | None = None) -> None:
         raise CorruptedDataError(
             f"{path} is not the official file; it may be cut short or damaged. "
             f"Found: {path.stat().st_size:,} bytes, MD5 {found}. Expected: {expected}. "
-            "Delete it and run again; it will be fetched or extracted afresh."
+            "Delete it and run again; it will be downloaded or extracted again."
         )
 
 
 @contextmanager
 def _only_process(root: Path, spec: ArchiveSpec) -> Iterator[None]:
-    """Work on this archive in this folder in one process at a time."""
+    """Hold the lock that lets one process at a time work on this archive in this folder."""
     lock = FileLock(root / f".{spec.filename}.lock")
     try:
         held = lock.acquire(timeout=0)
@@ -111,7 +111,7 @@ def _only_process(root: Path, spec: ArchiveSpec) -> Iterator[None]:
 
 
 def _archive(spec: ArchiveSpec, root: Path, sources: Sequence[Source], patience: Patience) -> Path:
-    """The verified archive, downloaded if it isn't there."""
+    """Return the path of the verified archive; download it if it isn't there."""
     archive = root / spec.filename
     if archive.exists():
         _verify(archive, spec.md5, spec.size)
@@ -122,7 +122,7 @@ def _archive(spec: ArchiveSpec, root: Path, sources: Sequence[Source], patience:
 
 
 def _extract(archive: Path, spec: ArchiveSpec, missing: Mapping[str, str]) -> None:
-    """Extract the missing files, and only those, each under its own name once it is verified."""
+    """Extract only the missing files; each gets its own name after it was verified."""
     folder = archive.parent / spec.folder
     folder.mkdir(exist_ok=True)
     paths = {f"{spec.folder}/{name}": folder / name for name in missing}
@@ -148,7 +148,7 @@ def _place(stream: IO[bytes], path: Path, md5: str) -> None:
 def _download(
     spec: ArchiveSpec, archive: Path, sources: Sequence[Source], patience: Patience
 ) -> None:
-    """Ask each source in turn; one that brought the archive further is asked again at the end."""
+    """Try each source in turn; try one that made progress again after the others."""
     part = archive.with_name(f"{archive.name}.part")
     if size_of(part) >= spec.size and md5_of(part) != spec.md5:
         part.unlink()
@@ -163,9 +163,9 @@ def _download(
         fastest = max(crawling, key=lambda crawler: crawling[crawler], default=None)
         usual = source.usual_bytes_per_second
         if fastest is not None and usual is not None and crawling.pop(fastest) > usual:
-            waiting.appendleft(source)  # known to be even slower
+            waiting.appendleft(source)  # it is known to be even slower
             source = fastest
-        # Slow beats nothing: the last source, and one that is asked again, may crawl.
+        # A slow download is better than none: the last source, and a repeated one, may crawl.
         may_crawl = source is sources[-1] or source in answers
         limits = replace(patience, crawl_bytes_per_second=0) if may_crawl else patience
         _warn_if_slow(source, spec.size - size_of(part))
@@ -193,23 +193,23 @@ def _unavailable(
 ) -> DatasetUnavailableError:
     tried = [f"  - {source.name} {answer}: {source.url}" for source, answer in answers.items()]
     lines = [
-        f"{spec.filename} could not be downloaded; run again later to go on from here. Tried:",
+        f"{spec.filename} could not be downloaded; run again later to resume. Tried:",
         *(tried or ["  - nothing: there are no sources"]),
-        "Three other ways on:",
+        "Three alternatives:",
         f"  1. Get {spec.filename} ({spec.size:,} bytes, MD5 {spec.md5}) some other way and put it "
         f"into {archive.parent}.",
         f"  2. Point --data or CIFAR_LAB_DATA at a folder that already has {spec.folder}/.",
-        '  3. Use the built-in stand-in: load("synthetic"), or --dataset synthetic.',
+        '  3. Use the synthetic dataset: load("synthetic"), or --dataset synthetic.',
     ]
     return DatasetUnavailableError("\n".join(lines))
 
 
 def _unusable(root: Path, spec: ArchiveSpec, error: OSError) -> DatasetUnavailableError:
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        needed = 2.2 * spec.size / 1e6  # the archive and its files, which hardly compress
-        remedy = f"Free up to {needed:.0f} MB there (what was downloaded so far is kept)"
+        needed = 2.2 * spec.size / 1e6  # the archive, and its files of nearly the same size
+        remedy = f"Free up to {needed:.0f} MB there (the part downloaded so far is kept)"
     else:
-        remedy = "Make it a folder that you can write to"
+        remedy = "Make it a writable folder"
     return DatasetUnavailableError(
         f"The data folder {root} can't be used: {error}. "
         f"{remedy}, or choose another with --data or CIFAR_LAB_DATA."

@@ -1,4 +1,4 @@
-"""What images and labels in memory have to be, and what to do where they are something else."""
+"""Checks of images and labels in memory, with errors that say how to convert them."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ def check_pixels(images: Any) -> None:
     """Raise unless these are images (N, 3, height, width), uint8.
 
     Raises:
-        TypeError: no tensor, or of another type.
-        ValueError: another shape.
+        TypeError: The images are not a tensor, or one of another type.
+        ValueError: The images have another shape.
     """
     _check_tensor("images", images)
     if images.dtype != torch.uint8:
@@ -28,65 +28,66 @@ def check_pixels(images: Any) -> None:
 
 
 def check_labels(labels: Any, count: int, num_classes: int) -> None:
-    """Raise unless these are class numbers (N,), int64, below `num_classes`.
+    """Raise unless these are class numbers (count,), int64, below `num_classes`.
 
     Raises:
-        TypeError: no tensor, or of another type.
-        ValueError: another shape, or a number without a class.
+        TypeError: The labels are not a tensor, or one of another type.
+        ValueError: The labels have another shape, or one of them is the number of no class.
     """
     _check_tensor("labels", labels)
     if labels.dtype != torch.int64:
-        raise TypeError(f"labels are {labels.dtype}; expected torch.int64: labels.long().")
+        raise TypeError(f"labels are {labels.dtype}; expected torch.int64. Use labels.long().")
     if labels.shape != (count,):
         raise ValueError(
-            f"labels have shape {tuple(labels.shape)}; expected ({count},), one label an image."
+            f"labels have shape {tuple(labels.shape)}; expected ({count},), one label per image."
         )
     if count and not 0 <= int(labels.min()) <= int(labels.max()) < num_classes:
         raise ValueError(
             f"labels run from {int(labels.min())} to {int(labels.max())}; expected 0 to "
-            f"{num_classes - 1}, one of the {num_classes} class names."
+            f"{num_classes - 1}, since there are {num_classes} class names. Correct the labels, or "
+            "give a name for each class."
         )
 
 
 def _check_tensor(name: str, value: Any) -> None:
     if not torch.is_tensor(value):
         raise TypeError(
-            f"{name} are a {type(value).__name__}; expected a torch.Tensor: "
-            "torch.from_numpy(...) or torch.tensor(...)."
+            f"{name} are a {type(value).__name__}; expected a torch.Tensor. "
+            "Use torch.from_numpy(...) or torch.tensor(...)."
         )
 
 
 def _to_pixels(images: Tensor) -> str:
-    """How images of another type become uint8, by the range of their values."""
+    """Return advice on how to convert images of another type to uint8, by their values' range."""
     if images.is_complex() or images.numel() == 0:
-        return "They become that with images.to(torch.uint8)."
+        return "Use images.to(torch.uint8)."
     low, high = images.min().item(), images.max().item()
     if low < 0:
         return (
-            f"These run from {low:.3g} to {high:.3g}: give the images as they were before they "
-            "were normalised; the model normalises them itself."
+            f"These run from {low:.3g} to {high:.3g}: give the images from before the "
+            "normalisation; the model normalises them itself."
         )
     if images.is_floating_point() and high <= 1:
-        return "Images scaled to [0, 1] go back with (images * 255).round().to(torch.uint8)."
+        return "Images scaled to [0, 1]: use (images * 255).round().to(torch.uint8)."
     if high <= 255:
-        return "Pixels from 0 to 255 become that with images.to(torch.uint8)."
+        return "Pixels from 0 to 255: use images.to(torch.uint8)."
     return f"These run from {low:.3g} to {high:.3g}: scale them to 0 to 255 first."
 
 
 def _to_planes(shape: tuple[int, ...]) -> str:
-    """How images of another shape become (N, 3, height, width)."""
+    """Return advice on how to convert images of another shape to (N, 3, height, width)."""
     if len(shape) == 4 and shape[1] == 1:
-        return "Grey images get three equal channels with images.expand(-1, 3, -1, -1)."
+        return "Grey images: use images.expand(-1, 3, -1, -1)."
     if len(shape) == 4 and shape[3] == 1:
-        return "Grey images turn with images.permute(0, 3, 1, 2).expand(-1, 3, -1, -1)."
+        return "Grey images: use images.permute(0, 3, 1, 2).expand(-1, 3, -1, -1)."
     if len(shape) == 4 and shape[3] == 3:
-        return "Images with the channels last turn with images.permute(0, 3, 1, 2)."
+        return "Images with the channels last: use images.permute(0, 3, 1, 2)."
     if len(shape) == 4 and 4 in (shape[1], shape[3]):
-        return "Of images with an alpha channel keep the first three channels."
+        return "Images with an alpha channel: keep only the first three channels."
     if len(shape) == 3 and 3 in (shape[0], shape[2]):
-        return "A single image is a set of one with images.unsqueeze(0)."
+        return "A single image: use images.unsqueeze(0)."
     if len(shape) == 3:
-        return "Grey images get three equal channels with images[:, None].expand(-1, 3, -1, -1)."
+        return "Grey images: use images[:, None].expand(-1, 3, -1, -1)."
     if len(shape) == 2 and shape[1] == 3 * 32 * 32:
-        return "Rows of CIFAR's files turn with images.reshape(-1, 3, 32, 32)."
-    return "Each image has a red, a green and a blue plane."
+        return "Rows of CIFAR's files: use images.reshape(-1, 3, 32, 32)."
+    return "Give each image a red, a green and a blue channel."

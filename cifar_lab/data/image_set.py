@@ -1,6 +1,7 @@
-"""Labelled images in memory, with a role that says what they may be used for.
+"""Labelled images in memory, with a role: training, validation or test.
 
-Images are uint8, N x 3 x H x W, contiguous in memory."""
+Images are uint8, N x 3 x H x W, contiguous in memory.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +20,7 @@ from cifar_lab.utils.seeding import check_seed
 
 
 class Role(str, Enum):
-    """What a set of images may be used for."""
+    """The use that a set of images is for."""
 
     TRAIN = "train"
     VALIDATION = "validation"
@@ -28,7 +29,7 @@ class Role(str, Enum):
 
 @dataclass
 class Uses:
-    """How many times images have been evaluated on; subsets and copies share their set's count."""
+    """A counter of evaluations on a set of images, which its subsets and copies share."""
 
     count: int = 0
 
@@ -38,20 +39,22 @@ class ImageSet:
     """Labelled images with a role.
 
     It is also a map-style dataset, so a `torch.utils.data.DataLoader` takes it: item `i` is
-    (image in [0, 1], float32, 3 x H x W; label, int). A slice, or a list of places, gives the pair
+    (image in [0, 1], float32, 3 x H x W; label, int). A slice or a list of indices gives the pair
     of tensors (images, labels).
 
     Attributes:
-        images: uint8, N x 3 x H x W.
-        labels: int64, N, each in [0, len(class_names)).
-        role: what the images may be used for.
-        class_names: the name of each label.
-        dataset: where the images come from: "cifar10", "cifar100", "synthetic".
-        uses: how many times they were evaluated on, which is what a test set's worth depends on.
+        images: The images, uint8, N x 3 x H x W.
+        labels: The class numbers, int64, N, each in [0, len(class_names)).
+        role: The use that the images are for.
+        class_names: The name of each class.
+        dataset: The dataset's name: "cifar10", "cifar100", "synthetic", or "custom".
+        uses: Counts the evaluations on these images. Each one on the test set that leads to a
+            decision makes its accuracy a little too optimistic.
 
     Raises:
-        TypeError: images that are not uint8, or labels that are not int64.
-        ValueError: another shape, another number of labels than images, a label without a class.
+        TypeError: The images are not uint8, or the labels not int64.
+        ValueError: The shapes are wrong, the numbers of images and labels differ, or a label is
+            the number of no class.
     """
 
     images: Tensor
@@ -74,7 +77,7 @@ class ImageSet:
 
     @property
     def num_classes(self) -> int:
-        """How many classes there are."""
+        """Return the number of classes."""
         return len(self.class_names)
 
     def __len__(self) -> int:
@@ -99,31 +102,35 @@ class ImageSet:
         return images, self.labels[places.to(self.labels.device)]
 
     def subset(self, indices: Indices, role: Role | None = None) -> ImageSet:
-        """The images at `indices`, in that order, or where they are True; test images stay such.
+        """Return the set of the images at `indices`, in their order.
 
         Args:
-            indices: a tensor, list, range or array of places or of True and False, or a slice.
-            role: of the subset; by default that of the set.
+            indices: Whole numbers, or a mask of True and False, in a tensor, list, range or array;
+                or a slice.
+            role: The subset's role; None for the role of this set.
 
         Raises:
-            IndexError: there is no image at an index.
-            TypeError: they are no indices.
-            ValueError: the subset of a test set would be given another role.
+            IndexError: There is no image at an index.
+            TypeError: The indices are of another kind.
+            ValueError: A subset of the test set would get another role.
         """
         role = role or self.role
         if self.role is Role.TEST and role is not Role.TEST:
-            raise ValueError("Test images are for the final evaluation: they can't be relabelled.")
+            raise ValueError(
+                f"The role of a subset of the test set is {role.value!r}; expected 'test': test "
+                "images are for the final evaluation. Take a subset of the training images."
+            )
         images, labels = self._gather(indices)
         return replace(self, images=images, labels=labels, role=role)
 
     def to(self, device: torch.device | str) -> ImageSet:
-        """The same images on another device."""
+        """Return the same images on another device."""
         return replace(self, images=self.images.to(device), labels=self.labels.to(device))
 
 
 @dataclass(frozen=True, eq=False)
 class Data:
-    """A dataset: its training images, its test images and the names of its classes."""
+    """A dataset: its name, its training images and its test images."""
 
     name: str
     train: ImageSet
@@ -131,7 +138,7 @@ class Data:
 
     @property
     def class_names(self) -> tuple[str, ...]:
-        """The name of each label."""
+        """Return the name of each class."""
         return self.train.class_names
 
     def __repr__(self) -> str:
@@ -142,13 +149,13 @@ class Data:
 def from_numpy(
     pixels: np.ndarray, labels: np.ndarray, role: Role, class_names: tuple[str, ...], dataset: str
 ) -> ImageSet:
-    """Pixels (N, 32, 32, 3) -> an image set, contiguous in memory as `x.view(...)` expects it."""
+    """Return pixels (N, 32, 32, 3) as an image set, contiguous, as `x.view(...)` expects it."""
     images = torch.from_numpy(pixels).permute(0, 3, 1, 2).contiguous()
     return ImageSet(images, torch.from_numpy(labels.astype(np.int64)), role, class_names, dataset)
 
 
 def gather(images: Tensor, indices: Tensor) -> Tensor:
-    """The images at `indices`, none below 0, in the memory layout of those they come from."""
+    """Return the images at `indices`, all at least 0, in the memory layout of `images`."""
     if images.is_contiguous():
         return images.index_select(0, indices)
     channels_last = images.permute(0, 2, 3, 1)  # a view; rows of it are contiguous in memory
@@ -156,34 +163,48 @@ def gather(images: Tensor, indices: Tensor) -> Tensor:
 
 
 def to_unit_interval(images: Tensor) -> Tensor:
-    """Pixels uint8, 0 to 255 -> float32 in [0, 1], as torchvision's `ToTensor` scales them."""
+    """Convert uint8 pixels, 0 to 255, to float32 in [0, 1], as torchvision's `ToTensor` does."""
     return images.to(torch.float32).div_(255)
 
 
 def split(
     image_set: ImageSet, validation_fraction: float = 0.1, *, seed: int, stratified: bool = False
 ) -> tuple[ImageSet, ImageSet]:
-    """Training images -> (training, validation), disjoint and together all of them.
+    """Split training images at random into a training set and a validation set.
+
+    Each image goes into one of the two.
 
     Args:
-        image_set: images of the train role.
-        validation_fraction: the share that goes to validation, in (0, 1).
-        seed: the same seed gives the same split on every machine.
-        stratified: keep each class's share, to within one image a class.
+        image_set: The images to split; their role is train.
+        validation_fraction: The share of the images that go into the validation set, in (0, 1).
+        seed: Seeds the choice of the images; the same seed gives the same split on every machine.
+        stratified: Whether each class is split in the same proportion, to within one image.
+
+    Returns:
+        The training set and the validation set.
 
     Raises:
-        ValueError: the set is not for training, or one of the two parts would be empty.
-        TypeError: not an image set.
+        ValueError: The images are not training images, or one of the two sets would be empty.
+        TypeError: The data is not an image set.
+
+    Example:
+        >>> import cifar_lab as lab
+        >>> train, validation = lab.split(lab.load("synthetic").train, seed=0)
+        >>> len(train), len(validation)
+        (9000, 1000)
     """
     if not isinstance(image_set, ImageSet):
         raise TypeError(
             f"This is a {type(image_set).__name__}; expected an ImageSet, such as data.train, or "
-            "data.train.subset(indices) for a part of it. Another dataset is split with "
+            "data.train.subset(indices) for a part of it. Split another dataset with "
             "torch.utils.data.random_split."
         )
     validation_fraction = as_number("validation_fraction", validation_fraction)
     if image_set.role is not Role.TRAIN:
-        raise ValueError(f"Only training images are split; these are {image_set.role.value}.")
+        raise ValueError(
+            f"The images' role is {image_set.role.value!r}; expected 'train'. Split the training "
+            "images: data.train."
+        )
     if not 0 < validation_fraction < 1:
         raise ValueError(f"validation_fraction is {validation_fraction}; expected between 0 and 1.")
     draw = np.random.default_rng(check_seed(seed))
@@ -199,8 +220,8 @@ def split(
     is_validation[np.concatenate(chosen)] = True
     if not 0 < is_validation.sum() < len(labels):
         raise ValueError(
-            f"validation_fraction {validation_fraction} of {len(labels)} images leaves a part "
-            "empty; expected a share that gives each part images."
+            f"validation_fraction is {validation_fraction}, which of {len(labels)} images leaves "
+            "one of the two sets empty; expected at least one image in each. Give another share."
         )
     parts = ((~is_validation, Role.TRAIN), (is_validation, Role.VALIDATION))
     train, validation = (

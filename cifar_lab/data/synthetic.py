@@ -1,4 +1,4 @@
-"""A stand-in for CIFAR-10 that is drawn by code: ten classes of small shapes and textures.
+"""A synthetic dataset of CIFAR-10's format, drawn by code: ten classes of shapes and textures.
 
 Notebooks, tests and a first look at a model need images with something to learn in them, even
 where CIFAR cannot be downloaded. These are 32 x 32 colour images, ten classes, and they carry the
@@ -42,19 +42,19 @@ CLASS_NAMES: tuple[str, ...] = (
 
 SIZE = 32  # pixels, height and width
 
-# What sets the difficulty. Lengths in pixels, colours in levels of 0 to 255.
+# These set the difficulty. Lengths are in pixels, colours in levels of 0 to 255.
 RADIUS = (8.0, 11.0)  # nominal: the area of a pattern is about 1.57 times its square
-MARGIN = 11.0  # the middle of a pattern keeps this far from the border
-PERIOD = (3.6, 5.6)  # of a texture
-TILT = 0.06  # of a texture: tangent of half the angle, so about 7 degrees to either side
+MARGIN = 11.0  # the smallest distance of a pattern's centre from the border
+PERIOD = (3.6, 5.6)  # the period of a texture
+TILT = 0.06  # a texture's largest tilt: tangent of half the angle, so about 7 degrees to each side
 GROUND = (40.0, 170.0)  # each channel of the background
-CONTRAST = (50.0, 130.0)  # how much brighter a pattern is than the background
-TINT = 40.0  # and on each channel by itself, to either side
-SHADING = 30.0  # how much the background changes from the middle to a border
-SCRAPS = 3  # bits of clutter in an image
-SCRAP_LENGTH = (0.5, 4.0)  # half the length of one, and half its width below
+CONTRAST = (50.0, 130.0)  # the difference in brightness of a pattern and the background
+TINT = 40.0  # the largest additional difference of each channel, in both directions
+SHADING = 30.0  # the largest change of the background from the centre to a border
+SCRAPS = 3  # the number of scraps in an image
+SCRAP_LENGTH = (0.5, 4.0)  # half the length of a scrap; the next line is half its width
 SCRAP_WIDTH = (0.4, 1.4)
-NOISE = 20.0  # largest deviation of a pixel's channel
+NOISE = 20.0  # the largest deviation of a pixel's channel
 
 Floats = npt.NDArray[np.float32]
 
@@ -63,9 +63,9 @@ def draw(num_images: int, seed: int) -> tuple[npt.NDArray[np.uint8], npt.NDArray
     """Draw synthetic images and their labels.
 
     Args:
-        num_images: how many; the classes share them equally, within one.
-        seed: a number from 0 up. Other seeds give other images, so that a training set and a test
-            set are two draws with two seeds.
+        num_images: The number of images; the classes share them equally, within one.
+        seed: Seeds the drawing, a number from 0 up. Other seeds give other images, so that a
+            training set and a test set are two draws with two seeds.
 
     Returns:
         The images, uint8 of shape (num_images, 32, 32, 3), red, green and blue last; and the
@@ -93,7 +93,7 @@ def _check_whole(name: str, value: object, at_least: int) -> None:
 
 
 def _draw_class(name: str, count: int, rng: np.random.Generator) -> npt.NDArray[np.uint8]:
-    """``count`` images of a class, (count, 32, 32, 3). Only the pattern's outline knows which."""
+    """Draw ``count`` images of a class, (count, 32, 32, 3); only the pattern tells which it is."""
     ground = _uniform(rng, GROUND, (count, 3, 1, 1))
     canvas = ground + _shading(count, rng)
     for _ in range(SCRAPS):
@@ -106,14 +106,14 @@ def _draw_class(name: str, count: int, rng: np.random.Generator) -> npt.NDArray[
 
 
 def _shading(count: int, rng: np.random.Generator) -> Floats:
-    """A slope of brightness in a random direction, (count, 1, 32, 32)."""
+    """Draw a slope of brightness in a random direction, (count, 1, 32, 32)."""
     from_middle = (np.arange(SIZE, dtype=np.float32) - (SIZE - 1) / 2) / (SIZE / 2)
     down, right = _uniform(rng, (-SHADING, SHADING), (2, count, 1, 1, 1))
     return down * from_middle[:, None] + right * from_middle
 
 
 def _scrap(count: int, rng: np.random.Generator) -> Floats:
-    """How far each pixel lies under a short bar, anywhere, at any angle, (count, 1, 32, 32)."""
+    """Draw how far each pixel lies under a short bar at any place and angle, (count, 1, 32, 32)."""
     x, y = _axes(count, rng, margin=0.0, turn=1.0)
     length = _uniform(rng, SCRAP_LENGTH, (count, 1, 1, 1))
     width = _uniform(rng, SCRAP_WIDTH, (count, 1, 1, 1))
@@ -121,7 +121,7 @@ def _scrap(count: int, rng: np.random.Generator) -> Floats:
 
 
 def _pattern(name: str, count: int, rng: np.random.Generator) -> Floats:
-    """How far each pixel lies under the pattern of class ``name``, (count, 1, 32, 32)."""
+    """Draw how far each pixel lies under the pattern of class ``name``, (count, 1, 32, 32)."""
     radius = _uniform(rng, RADIUS, (count, 1, 1, 1))
     if name in _SHAPES:
         x, y = _axes(count, rng, MARGIN, turn=1.0)
@@ -140,7 +140,7 @@ def _pattern(name: str, count: int, rng: np.random.Generator) -> Floats:
 def _axes(
     count: int, rng: np.random.Generator, margin: float, turn: float
 ) -> tuple[Floats, Floats]:
-    """Coordinates around a random place in turned axes: x and y, each (count, 1, 32, 32).
+    """Return coordinates around a random place in turned axes: x and y, each (count, 1, 32, 32).
 
     With t the tangent of half the angle, drawn from -turn to turn, (1 - t^2) / (1 + t^2) is its
     cosine and 2t / (1 + t^2) its sine: every angle up to 90 degrees to either side at turn 1.
@@ -154,12 +154,12 @@ def _axes(
 
 
 def _coverage(distance: Floats) -> Floats:
-    """1 inside an outline, 0 outside, a ramp one pixel wide across it. Negative is inside."""
+    """Return 1 inside an outline (a negative distance), 0 outside, a ramp one pixel wide across."""
     return np.clip(0.5 - distance, 0.0, 1.0)
 
 
 def _colour_shift(count: int, rng: np.random.Generator) -> Floats:
-    """From the ground's colour to another, brighter one, (count, 3, 1, 1)."""
+    """Draw the step from the ground's colour to another, brighter one, (count, 3, 1, 1)."""
     contrast = _uniform(rng, CONTRAST, (count, 1, 1, 1))
     return contrast + _uniform(rng, (-TINT, TINT), (count, 3, 1, 1))
 
@@ -208,11 +208,12 @@ def _cross(x: Floats, y: Floats, radius: Floats) -> Floats:
     return np.maximum(np.maximum(x, y) - 0.84 * radius, np.minimum(x, y) - 0.28 * radius)
 
 
-# Textures: the same for a pattern that fills the plane, given its period in pixels.
+# Textures: the distance of a point (x, y) to the outline of a pattern that fills the plane, given
+# its period in pixels, negative inside.
 
 
 def _from_line(x: Floats, period: Floats) -> Floats:
-    """From x to the nearest of the lines that lie a period apart."""
+    """Return the distance from x to the nearest of the lines that lie a period apart."""
     turns = x / period
     return period * np.abs(turns - np.floor(turns) - 0.5)
 

@@ -21,12 +21,12 @@ CHUNK_BYTES = 256 * 1024
 
 @dataclass(frozen=True)
 class Patience:
-    """How long to bear with a source before the next one is asked.
+    """The limits at which a source is given up and the next one is tried.
 
     Attributes:
-        stall_seconds: the longest wait for a connection, for an answer and for the next bytes.
-        crawl_bytes_per_second: the slowest download to put up with while there are other sources.
-        crawl_seconds: the time over which that speed is averaged.
+        stall_seconds: The longest wait for a connection, for an answer and for the next bytes.
+        crawl_bytes_per_second: The lowest acceptable speed while there are other sources.
+        crawl_seconds: The time over which the speed is averaged.
     """
 
     stall_seconds: float = 15
@@ -38,17 +38,22 @@ DEFAULT_PATIENCE = Patience()
 
 
 class SourceLeftError(Exception):
-    """Why a source is left: the rest of a sentence that begins with its name."""
+    """A reason to give up a source: the end of a sentence that begins with the source's name.
 
-    bytes_per_second: float | None = None  # of a source that is left for its speed alone
+    Attributes:
+        bytes_per_second: The speed of a source that is only too slow; None for other reasons.
+    """
+
+    bytes_per_second: float | None = None
 
 
 def fetch(source: Source, spec: ArchiveSpec, part: Path, patience: Patience) -> None:
-    """Complete `part` from this source and verify it.
+    """Download the archive to `part` from this source, resuming where `part` ends, and verify it.
 
     Raises:
-        SourceLeftError: the source did not give the official archive. What it gave of it is kept.
-        OSError: `part` could not be written.
+        SourceLeftError: The source did not deliver the official archive. The part of it that
+            arrived is kept.
+        OSError: `part` can't be written.
     """
     resumed = _receive(source, spec, part, patience)
     md5 = md5_of(part)
@@ -57,11 +62,11 @@ def fetch(source: Source, spec: ArchiveSpec, part: Path, patience: Patience) -> 
     part.unlink()
     if not resumed:
         raise SourceLeftError(f"sent another file (MD5 {md5})")
-    fetch(source, spec, part, patience)  # the earlier bytes may be to blame: once from the start
+    fetch(source, spec, part, patience)  # from scratch: the earlier bytes may have been wrong
 
 
 def _receive(source: Source, spec: ArchiveSpec, part: Path, patience: Patience) -> bool:
-    """Write what the source sends; whether it went on where `part` ended."""
+    """Write the bytes that the source sends; return whether it resumed where `part` ended."""
     response, offset = _open(source, spec, size_of(part), patience)
     with response:
         length = response.headers.get("Content-Length")
@@ -83,14 +88,14 @@ def _receive(source: Source, spec: ArchiveSpec, part: Path, patience: Patience) 
                 if file.tell() > spec.size:
                     break  # it would never end, and is the wrong file anyway
     if size_of(part) < spec.size:
-        raise SourceLeftError(f"broke off after {size_of(part):,} of {spec.size:,} bytes")
+        raise SourceLeftError(f"stopped after {size_of(part):,} of {spec.size:,} bytes")
     return offset > 0
 
 
 def _open(
     source: Source, spec: ArchiveSpec, offset: int, patience: Patience
 ) -> tuple[HTTPResponse, int]:
-    """The source's answer and where in the archive it begins: at `offset`, or else at 0."""
+    """Return the source's answer and its offset in the archive: the one asked for, or else 0."""
     headers = {"User-Agent": "cifar-lab"}
     if offset:
         headers["Range"] = f"bytes={offset}-"
@@ -109,14 +114,14 @@ def _open(
 
 
 class _NoFtp(urllib.request.FTPHandler):
-    """urllib follows a redirect to ftp, of which nothing here knows."""
+    """A handler that refuses ftp, to which urllib would follow a redirect."""
 
     def ftp_open(self, req: urllib.request.Request) -> NoReturn:
         raise URLError("ftp is not supported")
 
 
 def _chunks(response: HTTPResponse, patience: Patience) -> Iterator[bytes]:
-    """The bytes of an answer as they come."""
+    """Yield the bytes of an answer as they arrive."""
     since, received = time.monotonic(), 0
     while True:
         try:
@@ -147,12 +152,12 @@ def _reason(error: Exception, patience: Patience) -> str:
 
 
 def size_of(path: Path) -> int:
-    """The size of a file in bytes; 0 where there is none."""
+    """Return the size of a file in bytes; 0 where there is none."""
     return path.stat().st_size if path.exists() else 0
 
 
 def md5_of(path: Path) -> str:
-    """The MD5 of a file, in hexadecimal."""
+    """Return the MD5 of a file in hexadecimal."""
     md5 = hashlib.md5(usedforsecurity=False)
     with path.open("rb") as file:
         while chunk := file.read(CHUNK_BYTES):

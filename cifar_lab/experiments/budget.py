@@ -1,15 +1,15 @@
-"""Whether an experiment keeps to a budget of parameters and of training, known before it is run."""
+"""The cost of an experiment, counted before it is run, and whether that keeps to a budget."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from cifar_lab.data.cifar import NUM_CLASSES
+from cifar_lab.data.cifar import DATASETS
 from cifar_lab.experiments.catalog import Experiment
 from cifar_lab.models.counting import MAX_PARAMETERS, count_parameters, count_training_flops
 
 T4_HOUR_FLOPS = 3e16
-"""What a T4 does in an hour of training in mixed precision: an estimate, not measured.
+"""Floating-point operations of a T4 in an hour of mixed-precision training: an estimate.
 
 It is 8.3e12 operations a second, about an eighth of the 6.5e13 that NVIDIA states for its fp16
 matrix units: small convolutions, batch norms and augmentation keep them waiting.
@@ -18,11 +18,11 @@ matrix units: small convolutions, batch norms and augmentation keep them waiting
 
 @dataclass(frozen=True)
 class Cost:
-    """What an experiment takes.
+    """The cost of an experiment.
 
     Attributes:
-        parameters: numbers in the model's parameters.
-        training_flops: floating-point operations of the whole training, in matrix products.
+        parameters: The numbers in the model's parameters.
+        training_flops: The floating-point operations of the whole training, in matrix products.
     """
 
     parameters: int
@@ -30,25 +30,24 @@ class Cost:
 
 
 def training_flops(experiment: Experiment, images: int = 50_000) -> float:
-    """Floating-point operations of an experiment's whole training, in matrix products.
+    """Return the floating-point operations of an experiment's training, in matrix products.
 
     Every epoch counts, also where patience may end the training before. Evaluations, a new estimate
     of batch norm's statistics, and the optimizer's own products (a few percent for Muon) are not in
     it.
 
     Args:
-        experiment: its model, recipe and dataset; the share held out for validation is not trained
-            on.
-        images: in the training set before that.
+        experiment: The experiment; the share that it holds out for validation is not trained on.
+        images: The number of training images before that share is held out.
 
     Raises:
-        ValueError: the model can't be trained on CIFAR's images.
+        ValueError: The model can't be trained on CIFAR's images.
     """
     return _cost(experiment, images).training_flops
 
 
 def _cost(experiment: Experiment, images: int = 50_000) -> Cost:
-    model = experiment.build_model(NUM_CLASSES[experiment.dataset])
+    model = experiment.build_model(DATASETS[experiment.dataset].num_classes)
     seen = images * (1 - experiment.validation_fraction) * experiment.recipe.epochs
     return Cost(count_parameters(model), count_training_flops(model) * seen)
 
@@ -59,15 +58,15 @@ def check_budget(
     max_parameters: int = MAX_PARAMETERS,
     max_flops: float = T4_HOUR_FLOPS,
 ) -> Cost:
-    """What an experiment takes, where it keeps to the budget.
+    """Return the cost of an experiment that keeps to the budget.
 
     Args:
-        experiment: to be trained on CIFAR's 50,000 training images.
-        max_parameters: the model must have fewer.
-        max_flops: the training may take so many floating-point operations.
+        experiment: The experiment, on CIFAR's 50,000 training images.
+        max_parameters: The limit that the model's parameters must stay below.
+        max_flops: The most floating-point operations that the training may take.
 
     Raises:
-        ValueError: it takes more; the message says how much, and what to change.
+        ValueError: It takes more; the message says how much, and what to change.
     """
     cost = _cost(experiment)
     parameters, flops = cost.parameters, cost.training_flops

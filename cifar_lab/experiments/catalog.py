@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, replace
+from typing import Any
 
 from torch import nn
 
@@ -15,6 +16,7 @@ from cifar_lab.data.augment import (
     RandomHorizontalFlip,
 )
 from cifar_lab.data.cifar import CIFAR100_MEAN
+from cifar_lab.experiments.facts import FACTS, GROUPS
 from cifar_lab.models import build_model
 from cifar_lab.training.recipe import Recipe
 from cifar_lab.utils.errors import unknown_name
@@ -22,19 +24,21 @@ from cifar_lab.utils.errors import unknown_name
 
 @dataclass(frozen=True)
 class Experiment:
-    """A dataset, a model and a recipe under a name: one row of the coursework, or your own.
+    """A dataset, a model and a recipe under a name: one row of the coursework, or a custom one.
 
     Attributes:
-        name: of the folder with its results.
-        dataset: "cifar10", "cifar100" or "synthetic".
-        model: a name in `cifar_lab.models.MODELS`, or whatever builds a model without arguments,
-            such as a class of your own.
-        recipe: how to train it.
-        title: what tables and plots call it.
-        reference: test accuracy in percent that the course reported after the last epoch.
-        validation_fraction: share of the training images held out to watch and select by. With 0
-            the test accuracy is watched after every epoch, as in assignment A: it selects nothing.
-        watch_test: with False it is measured once, at the end.
+        name: The name of the folder with its results.
+        dataset: The dataset's name: "cifar10", "cifar100" or "synthetic".
+        model: A name in `cifar_lab.models.MODELS`, or a function or class that builds a model
+            without arguments.
+        recipe: The recipe that the model is trained by.
+        title: The name in tables and plots.
+        reference: The test accuracy in percent that the course reported after the last epoch.
+        validation_fraction: The share of the training images held out to watch and select by. With
+            0 the test accuracy is watched after every epoch, as in assignment A: it selects
+            nothing.
+        watch_test: Whether the test accuracy is watched; with False it is measured once, at the
+            end.
     """
 
     name: str
@@ -47,7 +51,7 @@ class Experiment:
     watch_test: bool = True
 
     def build_model(self, num_classes: int) -> nn.Module:
-        """A new model; one of the user's own says itself how many classes it has."""
+        """Return a new model; a custom one says itself how many classes it has."""
         if isinstance(self.model, str):
             return build_model(self.model, num_classes)
         return self.model()
@@ -62,10 +66,6 @@ ASSIGNMENT_A_RECIPE = Recipe(
     precision="auto",
     channels_last=True,
 )
-
-
-def _assignment_a(model: str, title: str, reference: float) -> Experiment:
-    return Experiment(f"cifar10-{model}", "cifar10", model, ASSIGNMENT_A_RECIPE, title, reference)
 
 
 # Assignment B's starting point: SGD at its default learning rate, without momentum.
@@ -118,7 +118,7 @@ FRONTIER_WIDE_RECIPE = Recipe(
     precision="auto",
     channels_last=True,
 )
-# A network this small learns too little by heart to need smoothing, and needs many steps.
+# A network this small overfits too little to need smoothing, and needs many steps.
 FRONTIER_TINY_RECIPE = replace(
     FRONTIER_WIDE_RECIPE, batch_size=100, learning_rate=0.06, label_smoothing=0.0
 )
@@ -128,7 +128,7 @@ FRONTIER_94_RECIPE = replace(
     augment=(RandomCrop(padding=2, padding_mode="reflect"), RandomHorizontalFlip()),
 )
 # As many epochs as an hour of a T4 is estimated to allow, in round numbers: see `budget`. With so
-# small an alpha a third of the boxes are next to nothing, and their images as good as plain.
+# small an alpha a third of the boxes are next to nothing, and their images as good as unmixed.
 FRONTIER_100_RECIPE = Recipe(
     epochs=1000,
     batch_size=125,
@@ -148,80 +148,57 @@ FRONTIER_100_RECIPE = Recipe(
 )
 
 
-def _frontier(name: str, recipe: Recipe) -> Experiment:
-    title = f"Frontier, {name}"
+def _row(name: str, model: str, recipe: Recipe, **options: Any) -> Experiment:
+    """Return the experiment whose facts have this name."""
+    facts = FACTS[name]
     return Experiment(
-        f"cifar10-frontier-{name}", "cifar10", f"frontier-{name}", recipe, title, watch_test=False
+        name, facts.dataset, model, recipe, facts.title, reference=facts.reference, **options
     )
 
 
+# A new experiment is a row here, and one in `facts`.
 _ROWS = [
-    _assignment_a("mlp", "SimpleMLP", 42.35),
-    _assignment_a("skeleton", "ConvNet, skeleton", 61.75),
-    _assignment_a("convnet", "ConvNet, plain", 66.47),
-    _assignment_a("resnet-small", "Bottleneck ResNet, small", 66.62),
-    _assignment_a("resnet-wide", "Bottleneck ResNet, wide", 73.01),
-    Experiment(
-        "cifar100-tinynet",
-        "cifar100",
-        "tinynet",
-        TINYNET_RECIPE,
-        "TinyNet",
-        3.37,
-        validation_fraction=0.1,
-    ),
-    Experiment(
-        "cifar100-smallcifarnet",
-        "cifar100",
-        "smallcifarnet",
-        SMALLCIFARNET_RECIPE,
-        "SmallCIFARNet",
-        52.95,
-        validation_fraction=0.1,
-    ),
-    _frontier("wide", FRONTIER_WIDE_RECIPE),
-    _frontier("tiny", FRONTIER_TINY_RECIPE),
-    _frontier("94", FRONTIER_94_RECIPE),
-    Experiment(
-        "cifar100-frontier",
-        "cifar100",
-        "frontier-100",
-        FRONTIER_100_RECIPE,
-        "Frontier, CIFAR-100",
-        watch_test=False,
-    ),
+    _row("cifar10-mlp", "mlp", ASSIGNMENT_A_RECIPE),
+    _row("cifar10-skeleton", "skeleton", ASSIGNMENT_A_RECIPE),
+    _row("cifar10-convnet", "convnet", ASSIGNMENT_A_RECIPE),
+    _row("cifar10-resnet-small", "resnet-small", ASSIGNMENT_A_RECIPE),
+    _row("cifar10-resnet-wide", "resnet-wide", ASSIGNMENT_A_RECIPE),
+    _row("cifar100-tinynet", "tinynet", TINYNET_RECIPE, validation_fraction=0.1),
+    _row("cifar100-smallcifarnet", "smallcifarnet", SMALLCIFARNET_RECIPE, validation_fraction=0.1),
+    _row("cifar10-frontier-wide", "frontier-wide", FRONTIER_WIDE_RECIPE, watch_test=False),
+    _row("cifar10-frontier-tiny", "frontier-tiny", FRONTIER_TINY_RECIPE, watch_test=False),
+    _row("cifar10-frontier-94", "frontier-94", FRONTIER_94_RECIPE, watch_test=False),
+    _row("cifar100-frontier", "frontier-100", FRONTIER_100_RECIPE, watch_test=False),
 ]
 EXPERIMENTS: dict[str, Experiment] = {experiment.name: experiment for experiment in _ROWS}
-# CIFAR-100's takes an hour of a GPU, the group of the others minutes: it goes by its own name.
-_FRONTIER = tuple(name for name in EXPERIMENTS if name.startswith("cifar10-frontier-"))
-_COURSE = tuple(name for name in EXPERIMENTS if "-frontier" not in name)
-GROUPS: dict[str, tuple[str, ...]] = {
-    "assignment-a": tuple(name for name in _COURSE if name.startswith("cifar10-")),
-    "assignment-b": tuple(name for name in _COURSE if name.startswith("cifar100-")),
-    "frontier": _FRONTIER,
-}
 
 
 def find_experiment(name: str) -> Experiment:
-    """The experiment of that name.
+    """Return the experiment of that name.
 
     Raises:
-        ValueError: there is none; the message offers the nearest names.
+        ValueError: There is none; the message offers the nearest names.
     """
     if name not in EXPERIMENTS:
         raise unknown_name("experiment", name, EXPERIMENTS)
     return EXPERIMENTS[name]
 
 
-def find_experiments(names: Iterable[str]) -> list[str]:
-    """Names of experiments and of groups of them -> the experiments' names, each once.
+def find_experiments(
+    names: Iterable[str], known: Collection[str] = tuple(EXPERIMENTS)
+) -> list[str]:
+    """Return the experiments' names, each once, for names of experiments and of groups of them.
+
+    Args:
+        names: Names to look up.
+        known: Names that are experiments; by default those of the catalogue.
 
     Raises:
-        ValueError: a name is neither; the message offers the nearest.
+        ValueError: A name is neither; the message offers the nearest.
     """
     found: list[str] = []
     for name in names:
-        if name not in EXPERIMENTS and name not in GROUPS:
-            raise unknown_name("experiment", name, [*EXPERIMENTS, *GROUPS])
+        if name not in known and name not in GROUPS:
+            raise unknown_name("experiment", name, [*known, *GROUPS])
         found.extend(GROUPS.get(name, (name,)))
     return list(dict.fromkeys(found))

@@ -1,4 +1,4 @@
-"""Weights that come with the package, so that its accuracies can be checked without training."""
+"""Trained weights in the package, so that its accuracies can be checked without training."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from pathlib import Path
 
 from torch import nn
 
-from cifar_lab.data.cifar import NUM_CLASSES
+from cifar_lab.data.cifar import DATASETS
 from cifar_lab.experiments.catalog import find_experiment
 from cifar_lab.training.checkpoint import load_weights
 
@@ -14,15 +14,21 @@ WEIGHTS_FOLDER = Path(__file__).with_name("weights")
 
 
 def pretrained_names() -> list[str]:
-    """The experiments whose trained weights come with the package."""
+    """Return the experiments whose trained weights come with the package."""
     return sorted(path.stem for path in WEIGHTS_FOLDER.glob("*.pt"))
 
 
 def load_pretrained(name: str) -> nn.Module:
-    """An experiment's network with the weights that its authors' run left, in eval mode.
+    """Build an experiment's network with the weights of the authors' run, in eval mode.
+
+    Args:
+        name: Name of the experiment.
 
     Raises:
-        ValueError: an unknown experiment, or one whose weights don't come with the package.
+        ValueError: The experiment is unknown, or its weights don't come with the package.
+
+    Example:
+        model = cifar_lab.load_pretrained("cifar10-frontier-wide")
     """
     experiment = find_experiment(name)
     if name not in pretrained_names():
@@ -30,6 +36,6 @@ def load_pretrained(name: str) -> nn.Module:
             f"No weights of {name} come with the package, only of {', '.join(pretrained_names())}. "
             f"Train it: cifar-lab run {name}"
         )
-    model = experiment.build_model(NUM_CLASSES[experiment.dataset])
+    model = experiment.build_model(DATASETS[experiment.dataset].num_classes)
     load_weights(model, WEIGHTS_FOLDER / f"{name}.pt")
     return model.eval()

@@ -1,4 +1,4 @@
-"""Figures of whole experiments: accuracy over seeds against parameters and the cost of training."""
+"""Published figures of whole experiments: accuracy over seeds, parameters and cost of training."""
 
 from __future__ import annotations
 
@@ -6,26 +6,27 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from statistics import mean, stdev
+from statistics import mean
 
 from cifar_lab.experiments.results import Result, load_result
 from cifar_lab.utils.errors import unknown_name
 from cifar_lab.utils.files import read_text, user_path, write_text
+from cifar_lab.utils.statistics import sample_spread
 
 RUNS_FOLDER = Path(__file__).with_name("published_runs")
 
 
 @dataclass(frozen=True)
-class Measured:
+class Published:
     """An experiment's figures, without its runs.
 
     Attributes:
-        experiment: its name.
-        title: what pictures call it.
-        dataset: that it was trained and tested on.
-        parameters: numbers in the model's parameters.
-        training_flops: floating-point operations of one run's training, in matrix products.
-        test_accuracies: percent, by seed.
+        experiment: The experiment's name.
+        title: Names it in plots.
+        dataset: The dataset that it was trained and tested on.
+        parameters: Number of parameters of the model.
+        training_flops: Floating-point operations of one run's training, in matrix products.
+        test_accuracies: Test accuracies in percent, by seed.
     """
 
     experiment: str
@@ -42,33 +43,35 @@ class Measured:
 
     @property
     def spread(self) -> float:
-        """The standard deviation between seeds (of the sample); 0 for a single one."""
-        values = list(self.test_accuracies.values())
-        return stdev(values) if len(values) > 1 else 0.0
+        """The standard deviation between seeds (of the sample); 0 for a single seed."""
+        return sample_spread(list(self.test_accuracies.values()))
 
 
-def summarize(results: Mapping[str, Sequence[Result]]) -> list[Measured]:
-    """The figures of each experiment's runs, one a seed.
+def summarize(results: Mapping[str, Sequence[Result]]) -> list[Published]:
+    """Return the figures of each experiment's runs.
+
+    Args:
+        results: Runs of each experiment, one per seed.
 
     Raises:
-        ValueError: an experiment without a run, or with runs of different models, data or length.
+        ValueError: An experiment has no run, or runs of different models, datasets or lengths.
     """
     return [_summary(name, group) for name, group in results.items()]
 
 
-def _summary(name: str, runs: Sequence[Result]) -> Measured:
+def _summary(name: str, runs: Sequence[Result]) -> Published:
     kinds = {(run.dataset, run.parameters, run.training_flops) for run in runs}
     if len(kinds) != 1:
         raise ValueError(
-            f"{name} has runs of {len(kinds)} kinds (data, model or length of training); their "
-            "mean says nothing."
+            f"{name} has runs of {len(kinds)} kinds (dataset, model or length of training); their "
+            "mean has no meaning. Pass runs of one kind."
         )
     first = runs[0]
     if not first.training_flops:
         raise ValueError(
-            f"The runs of {name} are of before the cost of training was counted; run it again."
+            f"The runs of {name} were made before the cost of training was counted; run it again."
         )
-    return Measured(
+    return Published(
         experiment=name,
         title=first.title,
         dataset=first.dataset,
@@ -78,16 +81,19 @@ def _summary(name: str, runs: Sequence[Result]) -> Measured:
     )
 
 
-def save_measured(measured: Sequence[Measured], path: str | Path) -> None:
+def save_published(figures: Sequence[Published], path: str | Path) -> None:
     """Write the figures as JSON."""
-    write_text(path, json.dumps([asdict(one) for one in measured], indent=1) + "\n")
+    write_text(path, json.dumps([asdict(one) for one in figures], indent=1) + "\n")
 
 
-def load_measured(path: str | Path | None = None) -> list[Measured]:
-    """Figures from a file; without one, those that the package's authors measured on CIFAR.
+def load_published(path: str | Path | None = None) -> list[Published]:
+    """Load figures from a file.
+
+    Args:
+        path: The file; None for the figures that the package's authors measured on CIFAR.
 
     Raises:
-        ValueError: the file holds something else.
+        ValueError: The file holds something else.
     """
     path = path or Path(__file__).with_name("published.json")
     try:
@@ -96,36 +102,44 @@ def load_measured(path: str | Path | None = None) -> list[Measured]:
             row["test_accuracies"] = {
                 int(seed): accuracy for seed, accuracy in row["test_accuracies"].items()
             }
-        return [Measured(**row) for row in rows]
+        return [Published(**row) for row in rows]
     except (TypeError, KeyError, ValueError) as error:
         raise ValueError(
-            f"{path} holds no figures that `save_measured` wrote ({error})."
+            f"{path} holds no figures; expected a file that `save_published` or "
+            f"`cifar-lab table --json` wrote ({error})."
         ) from error
 
 
-def measured_run_names() -> list[str]:
-    """The experiments of which a run, with its learning curve, comes with the package."""
+def published_run_names() -> list[str]:
+    """Return the experiments of which a run, with its learning curve, comes with the package."""
     return sorted(path.name for path in RUNS_FOLDER.iterdir())
 
 
-def load_measured_run(name: str) -> Result:
-    """A run of an experiment that the package's authors made on CIFAR, with its learning curve.
+def load_published_run(name: str) -> Result:
+    """Load a run that the package's authors made on CIFAR, with its learning curve.
 
     It can be shorter than the experiment's recipe; its own recipe says how long it was.
 
+    Args:
+        name: Name of the experiment.
+
     Raises:
-        ValueError: none of that experiment comes with the package; the message offers the nearest.
+        ValueError: No run of that experiment comes with the package; the message offers the
+            nearest names.
     """
-    if name not in measured_run_names():
-        raise unknown_name("measured run", name, measured_run_names())
+    if name not in published_run_names():
+        raise unknown_name("published run", name, published_run_names())
     return load_result(RUNS_FOLDER / name)
 
 
 def pareto_front(points: Sequence[tuple[float, float]]) -> list[int]:
-    """Of points (cost, accuracy), those that no other beats, from the cheapest on: their numbers.
+    """Return the indices of the points that no other beats, from the cheapest on.
 
     A point is beaten by one that costs no more and is more accurate, or costs less and is as
     accurate.
+
+    Args:
+        points: Cost and accuracy of each.
     """
     front: list[int] = []
     for number in sorted(range(len(points)), key=lambda each: (points[each][0], -points[each][1])):

@@ -1,4 +1,4 @@
-"""What a run found: a `Result`, saved as JSON beside the run's weights."""
+"""Results of runs, saved as JSON next to the runs' weights."""
 
 from __future__ import annotations
 
@@ -11,44 +11,45 @@ from typing import Any
 from torch import nn
 
 from cifar_lab.models import build_model
+from cifar_lab.models.former import present_digest
 from cifar_lab.training.checkpoint import load_weights
 from cifar_lab.training.recipe import Recipe
 from cifar_lab.training.state import EpochRecord
 from cifar_lab.utils.files import read_text, user_path, write_text
 from cifar_lab.utils.plain import to_json
 
-# What a run leaves in its folder.
+# The files that a run leaves in its folder.
 RESULT, WEIGHTS, CHECKPOINT = "result.json", "weights.pt", "checkpoint.pt"
 
 
 @dataclass(frozen=True, eq=False)
 class Result:
-    """One run of one experiment.
+    """The result of one run of one experiment.
 
     Attributes:
-        experiment: the experiment's name.
-        title: what a table calls it.
-        dataset: the dataset trained and tested on: "cifar10", "cifar100" or "synthetic".
-        model_name: the model's name in the registry; None for a model of the user's own.
-        num_classes: logits that the model gives.
-        recipe: how it was trained.
-        seed: of the initial weights, the order of the images and dropout.
-        parameters: numbers in the model's parameters.
-        macs: multiply-accumulate operations for one image.
-        history: one record an epoch.
-        test_accuracy: percent, on the whole test set, of the weights that training left.
-        test_uses: how many times the run evaluated on the test images.
-        seconds: wall time of training, the evaluations after each epoch not included.
-        training_flops: floating-point operations of all forward and backward passes of the
-            training, in matrix products; 0 in results of before they were counted.
-        precision: that "auto" came to: "fp32", "bf16" or "fp16".
-        peak_memory_mib: of the process so far (CPU) or of the device's allocations (CUDA).
-        environment: versions, device and threads.
-        architecture: differs for another model under the same name; "" in results of before there
-            was such a mark.
-        images: differs for other training images or labels; "" likewise.
-        model: the trained model, in eval mode; None where it has not been loaded.
-        folder: where the result and the weights are saved, if anywhere.
+        experiment: The experiment's name.
+        title: Names it in tables and plots.
+        dataset: The dataset trained and tested on: "cifar10", "cifar100" or "synthetic".
+        model_name: The model's name in the registry; None for a custom model.
+        num_classes: Number of logits that the model returns.
+        recipe: How it was trained.
+        seed: Seeds the initial weights, the split, shuffling, augmentation and dropout.
+        parameters: Number of parameters of the model.
+        macs: Multiply-accumulate operations for one image.
+        history: One record per epoch.
+        test_accuracy: Accuracy in percent on the whole test set, with the final weights.
+        test_uses: How many times the run evaluated on the test images.
+        seconds: Wall time of training, without the evaluations after each epoch.
+        precision: Precision that "auto" resolved to: "fp32", "bf16" or "fp16".
+        peak_memory_mib: Peak memory of the process so far (CPU) or of the device's allocations
+            (CUDA); None where it is unknown.
+        environment: Versions, device and threads.
+        architecture: Digest of the model's layers; "" in results saved before there was one.
+        images: Digest of the training images and labels; "" in results saved before there was one.
+        training_flops: Floating-point operations of all forward and backward passes of the
+            training, in matrix products; 0 in results saved before they were counted.
+        model: The trained model, in eval mode; None where it has not been loaded.
+        folder: Folder of the result and the weights; None where nothing was saved.
     """
 
     experiment: str
@@ -75,17 +76,17 @@ class Result:
 
     @property
     def flops_by_epoch(self) -> list[float]:
-        """How many of `training_flops` were done by the end of each epoch."""
+        """The part of `training_flops` that was done by the end of each epoch."""
         share = self.training_flops / len(self.history)
         return [share * record.epoch for record in self.history]
 
     def is_of(self, dataset: str, recipe: Recipe, architecture: str | None = None) -> bool:
-        """Whether it is of that dataset and recipe, and of that architecture where one is given.
+        """Return whether the run had this dataset and recipe, and this architecture where given.
 
-        A result of before there was such a mark can be of any architecture.
+        A result that was saved without an architecture can be of any.
         """
         return (self.dataset, self.recipe) == (dataset, recipe) and (
-            architecture is None or self.architecture in ("", architecture)
+            architecture is None or present_digest(self.architecture) in ("", architecture)
         )
 
     def save(self, path: str | Path) -> None:
@@ -101,12 +102,19 @@ class Result:
 
 
 def load_result(folder: str | Path, *, with_model: bool = False) -> Result:
-    """A saved result; `with_model` also builds its model and loads the weights.
+    """Load a saved result.
+
+    Args:
+        folder: Folder of the run.
+        with_model: Whether to build its model too, with the trained weights.
+
+    Returns:
+        The result; with a model, it is in eval mode.
 
     Raises:
-        FileNotFoundError: there is no result in the folder.
-        ValueError: the file is damaged or of another version of this package, or the model is the
-            user's own, which can't be built by name.
+        FileNotFoundError: There is no result in the folder.
+        ValueError: The file is damaged or of another version of this package, or the model is a
+            custom one, which can't be built by name.
     """
     folder = user_path(folder)
     path = folder / RESULT
@@ -139,12 +147,12 @@ def find_results(
     experiments: Mapping[str, tuple[str, Recipe]],
     architectures: Mapping[str, str] | None = None,
 ) -> dict[str, list[Result]]:
-    """The saved results of each experiment, one a seed (the newest), in the order of the seeds.
+    """Find each experiment's saved results: the newest of each seed, in the order of the seeds.
 
     Args:
-        out: the folder with the results.
-        experiments: the experiments' names, each with the dataset and the recipe that are wanted.
-        architectures: the digest of each experiment's model; results of another are left out.
+        out: Folder with the results.
+        experiments: Dataset and recipe that are wanted of each experiment, by its name.
+        architectures: Digest of each experiment's model; results of another are left out.
     """
     found: dict[str, list[Result]] = {}
     for name, wanted in experiments.items():
@@ -160,7 +168,7 @@ def find_results(
 
 
 def run_folders(wanted: Path) -> list[Path]:
-    """Of `wanted`, `wanted-2`, ... those that hold a checkpoint or a result, the newest first."""
+    """Return which of `wanted`, `wanted-2`, ... hold a checkpoint or result, the newest first."""
     wanted = user_path(wanted)
     newest: dict[Path, float] = {}
     for folder in (wanted.name, f"{wanted.name}-*"):
@@ -174,7 +182,7 @@ def new_folder(wanted: Path) -> Path:
     """Make `wanted`, or `wanted-2`, `wanted-3`, ... where that is taken: nothing is overwritten.
 
     Raises:
-        OSError: the folder can't be made; the message says which and what to do.
+        OSError: The folder can't be made; the message says which and what to do.
     """
     wanted = user_path(wanted)
     number, folder = 1, wanted

@@ -1,8 +1,4 @@
-"""Handing in: one folder with all that grading needs, written from the notebook.
-
-folder = cifar_lab.submit(result, assignment="a", iterations=list(results.values()))
-cifar_lab.check_submission(folder)
-"""
+"""Handing in: one folder with all that grading needs, written from the notebook."""
 
 from __future__ import annotations
 
@@ -16,6 +12,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from cifar_lab.experiments.facts import ASSIGNMENTS
 from cifar_lab.experiments.results import Result
 from cifar_lab.experiments.submission_notebook import find_notebook
 from cifar_lab.experiments.submission_records import history_records, iteration_records
@@ -33,7 +30,6 @@ from cifar_lab.utils.plain import as_number, plain, to_json
 
 FORMAT = "cifar-lab submission 1"
 MANIFEST, WEIGHTS_FILE, PROGRAM = "submission.json", "weights.pt", "model.pt2"
-DATASET_OF = {"a": "cifar10", "b": "cifar100"}
 
 
 def submit(
@@ -56,101 +52,92 @@ def submit(
 
     The folder then holds `weights.pt` (a `state_dict`), `model.pt2` (the model as `torch.export`
     gives it: it can be evaluated without your code), `submission.json`, and your notebook where it
-    can be found. Put the executed, saved notebook in it yourself where it can't. What was in these
-    files before is replaced, all of it or, after an error, nothing; a notebook under another name
+    can be found. Put the executed, saved notebook in it yourself where it can't. Earlier content of
+    these files is replaced, all of it or, after an error, nothing; a notebook under another name
     only where `submit` put it there.
 
     Args:
-        result: of your run, or your own trained `torch.nn.Module`.
-        assignment: "a" or "b".
-        test_accuracy: in percent, that you report; a result brings it along.
-        history: one record an epoch with its `seconds`: what `fit` returned, mappings, a mapping
-            of lists, or plain losses; a result brings it along.
-        recipe: how the model was trained; a result brings it along.
-        iterations: assignment A's networks: results, or mappings with `title`, `parameters` and
-            `test_accuracy`, in a list or by name.
-        dataset: that the accuracy is of; the assignment's own by default.
-        notebook: the notebook's file; by default it is asked of Jupyter, VS Code or Colab.
-        out: the folder to write.
+        result: The result of your run, or your own trained `torch.nn.Module`.
+        assignment: The assignment, "a" or "b".
+        test_accuracy: The accuracy in percent that you report; a result brings it along.
+        history: One record per epoch with its `seconds`: the return value of `fit`, mappings, a
+            mapping of lists, or plain losses; a result brings it along.
+        recipe: The recipe that the model was trained by; a result brings it along.
+        iterations: The networks of assignment A: results, or mappings with `title`, `parameters`
+            and `test_accuracy`, in a list or by name.
+        dataset: The dataset that the accuracy was measured on; the assignment's own by default.
+        notebook: The notebook's file; by default Jupyter, VS Code or Colab is asked for it.
+        out: The folder to write.
 
     Returns:
         The folder.
 
     Raises:
-        TypeError: neither a result with its model nor a module; a history, iterations or a recipe
+        TypeError: Neither a result with its model nor a module; a history, iterations or a recipe
             of another kind.
-        ValueError: an unknown assignment, a module without its test accuracy, or one that is not
+        ValueError: An unknown assignment, a module without its test accuracy, or one that is not
             in percent; a `state_dict` that could not be loaded again.
-        FileNotFoundError: the notebook that was named is not there.
-        OSError: the folder can't be written, or the disk is full.
+        FileNotFoundError: The notebook that was named is not there.
+        OSError: The folder can't be written, or the disk is full.
+
+    Example:
+        folder = cifar_lab.submit(result, assignment="a", iterations=list(results.values()))
+        cifar_lab.check_submission(folder)
     """
-    if assignment not in DATASET_OF:
-        raise unknown_name("assignment", assignment, DATASET_OF)
+    if assignment not in ASSIGNMENTS:
+        raise unknown_name("assignment", assignment, ASSIGNMENTS)
     model = _model_of(result)
     if not isinstance(result, Result) and test_accuracy is None:
         raise ValueError("Give test_accuracy=..., in percent: the one that you report.")
-    content: dict[str, Any] = {
+    content = {
         "format": FORMAT,
         "assignment": assignment,
-        "dataset": dataset or DATASET_OF[assignment],
-        "model_name": None,
-        "model_class": type(unwrap(model)).__name__,
-        "parameters": count_parameters(model),
+        "dataset": dataset or ASSIGNMENTS[assignment],
+        **_described(model),
         "test_accuracy": _percent(test_accuracy),
         "history": history_records(history),
         "recipe": _recipe_of(recipe),
         "iterations": iteration_records(iterations),
-        "environment": describe_environment(next(model.parameters(), torch.empty(0)).device),
     }
     if isinstance(result, Result):
         _add_result(content, result, history_is_given=history is not None)
     folder = user_path(out)
     found = find_notebook(notebook, folder, MANIFEST)
-    content["notebook"] = found.name
     # Everything is made before anything is written: an error leaves the submission before.
-    files: dict[str, bytes | None] = {
-        WEIGHTS_FILE: to_bytes(weights_of(model)),
-        PROGRAM: _program_of(model),
-    }
-    content["files"] = {
-        name: hashlib.sha256(file).hexdigest() for name, file in files.items() if file is not None
-    }
-    files[MANIFEST] = _readable_json(content)
+    files = _files(model, {**content, "notebook": found.name})
     if found.name is not None and found.content is not None:
         files[found.name] = found.content
     if found.replaced is not None:
         files[found.replaced] = None
     write_together({folder / name: file for name, file in files.items()})
     say("\n".join(found.lines))
-    others = sorted(each.name for each in folder.glob("*.ipynb"))
-    if len(others) > 1:
-        say(f"It holds {' and '.join(others)}; leave only the one that is to be graded in it.")
+    _say_if_several_notebooks(folder)
     return folder
 
 
-def check_submission(
-    folder: str | Path = "submission",
-    assignment: str | None = None,
-    *,
-    data_folder: str | Path | None = None,
-) -> None:
-    """Run the grader's checks on your own submission and print what they found.
+def _described(model: nn.Module) -> dict[str, Any]:
+    """Return the manifest's entries on the model itself, and on the machine."""
+    return {
+        "model_name": None,
+        "model_class": type(unwrap(model)).__name__,
+        "parameters": count_parameters(model),
+        "environment": describe_environment(next(model.parameters(), torch.empty(0)).device),
+    }
 
-    It takes a minute or two: the notebook is run twice on a small stand-in. What can't be looked
-    at here (the notebook where it is not in the folder yet, the accuracy where CIFAR is not on
-    this machine) is said to be open; nothing is raised for a check that fails.
 
-    Args:
-        folder: that `submit` wrote.
-        assignment: "a" or "b"; by default what the submission says.
-        data_folder: where the dataset is; None for `$CIFAR_LAB_DATA` or `data`.
+def _files(model: nn.Module, content: Mapping[str, Any]) -> dict[str, bytes | None]:
+    """Return the content of the files by name; None takes a file away."""
+    files = {WEIGHTS_FILE: to_bytes(weights_of(model)), PROGRAM: _program_of(model)}
+    digests = {
+        name: hashlib.sha256(file).hexdigest() for name, file in files.items() if file is not None
+    }
+    return {**files, MANIFEST: _readable_json({**content, "files": digests})}
 
-    Raises:
-        ValueError: it can't be told which assignment the submission is for.
-    """
-    from cifar_lab.grading.sessions.self_check import check
 
-    check(user_path(folder), assignment, None if data_folder is None else user_path(data_folder))
+def _say_if_several_notebooks(folder: Path) -> None:
+    others = sorted(each.name for each in folder.glob("*.ipynb"))
+    if len(others) > 1:
+        say(f"It holds {' and '.join(others)}; leave only the one that is to be graded in it.")
 
 
 def _model_of(result: Any) -> nn.Module:
@@ -188,7 +175,7 @@ def _recipe_of(recipe: Any) -> dict[str, Any] | None:
 
 
 def _add_result(content: dict[str, Any], result: Result, *, history_is_given: bool) -> None:
-    """What a result brings along; what was given beside it stays."""
+    """Add the entries that a result brings along; values that were given besides stay."""
     for name in ("experiment", "dataset", "model_name", "num_classes", "seed", "environment"):
         content[name] = getattr(result, name)
     content["test_uses"] = result.test_uses
@@ -201,7 +188,7 @@ def _add_result(content: dict[str, Any], result: Result, *, history_is_given: bo
 
 
 def _program_of(model: nn.Module) -> bytes | None:
-    """The exported model; where it can't be exported, a line says so."""
+    """Return the exported model; where it can't be exported, print why and return None."""
     try:
         return export_model(model)
     except Exception as error:  # torch.export raises almost anything; grading runs the notebook
@@ -211,7 +198,7 @@ def _program_of(model: nn.Module) -> bytes | None:
 
 
 def _readable_json(content: Mapping[str, Any]) -> bytes:
-    """The manifest, read back as the grader reads it."""
+    """Return the manifest's text, once it could be read back as the grader reads it."""
     try:
         text = to_json(content)
         json.loads(text)

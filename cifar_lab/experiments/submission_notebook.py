@@ -1,4 +1,4 @@
-"""The notebook that belongs to a submission: found, and put into its folder."""
+"""The notebook of a submission: how it is found and put into the folder."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from cifar_lab.utils.files import read_text, user_path
 
 @dataclass(frozen=True)
 class NotebookCopy:
-    """What is to be done about a submission's notebook.
+    """The plan for a submission's notebook.
 
     Attributes:
-        name: of the copy in the folder; None where there is none, or where the notebook itself
-            lies there.
-        content: of the copy; None where nothing is to be written.
-        replaced: the copy of an earlier submission, to be taken out; None without one.
-        lines: to be shown once the folder is written.
+        name: Name of the copy in the folder; None where there is no copy, or where the notebook
+            itself lies there.
+        content: Content of the copy; None where nothing is to be written.
+        replaced: Name of an earlier submission's copy, to be removed; None without one.
+        lines: Lines to print once the folder is written.
     """
 
     name: str | None
@@ -30,15 +30,15 @@ class NotebookCopy:
 
 
 def find_notebook(named: str | Path | None, folder: Path, manifest: str) -> NotebookCopy:
-    """Look for the notebook, and say what is to be copied into the folder.
+    """Find the notebook, and return what is to be copied into the folder.
 
     Args:
-        named: its file; by default it is asked of Jupyter, VS Code or Colab.
-        folder: of the submission.
-        manifest: the file in it that names the copy of an earlier submission.
+        named: The notebook's file; None to ask Jupyter, VS Code or Colab for it.
+        folder: Folder of the submission.
+        manifest: Name of the file in it that names the copy of an earlier submission.
 
     Raises:
-        FileNotFoundError: the notebook that was named is not there.
+        FileNotFoundError: The notebook that was named does not exist.
     """
     path = _this_notebook() if named is None else user_path(named)
     if path is not None and not path.is_file():
@@ -55,9 +55,7 @@ def find_notebook(named: str | Path | None, folder: Path, manifest: str) -> Note
         return _copy("notebook.ipynb", json.dumps(colab).encode(), before, line)
     lines = [f"{folder} is written. Save this notebook and put it in that folder too."]
     if before is not None:
-        lines.append(
-            f"Take {before} out of it: that is this notebook as it was at an earlier time."
-        )
+        lines.append(f"Take {before} out of it: that is an earlier version of this notebook.")
     return NotebookCopy(before, None, None, tuple(lines))
 
 
@@ -66,7 +64,7 @@ def _copy(name: str, content: bytes, before: str | None, line: str) -> NotebookC
 
 
 def _copied_before(manifest: Path) -> str | None:
-    """The name of the notebook that the submission before this one copied into the folder."""
+    """Return the name of the notebook that the previous submission copied into the folder."""
     try:
         name = json.loads(read_text(manifest))["notebook"]
         return Path(name).name
@@ -75,7 +73,7 @@ def _copied_before(manifest: Path) -> str | None:
 
 
 def _this_notebook() -> Path | None:
-    """The running notebook's file, where something tells."""
+    """Return the running notebook's file, where the editor tells."""
     shell_names: dict[str, Any] = {}
     try:
         from IPython import get_ipython
@@ -95,7 +93,7 @@ def _this_notebook() -> Path | None:
 
 
 def _ask_colab() -> dict[str, Any] | None:
-    """Colab's own copy of the running notebook."""
+    """Return Colab's own copy of the running notebook; None outside Colab."""
     try:
         from google.colab import _message
 

@@ -1,4 +1,4 @@
-"""What training was like, in the many forms in which people keep it, as rows of plain data."""
+"""Records of training, in the many forms in which people keep them, as rows of plain data."""
 
 from __future__ import annotations
 
@@ -13,26 +13,26 @@ from cifar_lab.experiments.results import Result
 from cifar_lab.utils.plain import as_number, plain, to_json
 
 HISTORY_EXPECTED = (
-    "expected one record an epoch: what fit returned, mappings such as "
+    "expected one record per epoch: what fit returned, mappings such as "
     '{"epoch": 1, "seconds": 30.0, "train_loss": 1.5}, a mapping of lists, or a list of losses'
 )
 ITERATIONS_EXPECTED = (
-    "expected one record a network: results, or mappings such as "
+    "expected one record per network: results, or mappings such as "
     '{"title": "ConvNet", "parameters": 42362, "test_accuracy": 61.5}'
 )
 COUNTED = ("title", "parameters", "test_accuracy")
 
 
 def history_records(history: Any) -> list[dict[str, Any]]:
-    """One plain record an epoch, with its number.
+    """Return one plain record per epoch, with its number.
 
     Args:
-        history: of epochs: records, mappings, losses; or by columns, as a mapping of lists, a
-            DataFrame or what its `to_dict` gives; None for none.
+        history: Epochs as records, mappings or losses; or columns, as a mapping of lists, a
+            DataFrame or the result of its `to_dict`; None for no epochs.
 
     Raises:
-        TypeError: something else, or a value in it that is no plain data.
-        ValueError: columns of different lengths.
+        TypeError: The history is something else, or holds a value that is no plain data.
+        ValueError: Its columns have different lengths.
     """
     if isinstance(history, Result):
         history = history.history
@@ -49,14 +49,14 @@ def history_records(history: Any) -> list[dict[str, Any]]:
 
 
 def iteration_records(iterations: Any) -> list[dict[str, Any]]:
-    """One plain record a network: title, parameters, test accuracy, and whatever else it has.
+    """Return one plain record per network: title, parameters, test accuracy, and anything else.
 
     Args:
-        iterations: results or mappings, also by name in a mapping; or by columns, as a history.
+        iterations: Results or mappings, also by name in a mapping; or columns, as in a history.
 
     Raises:
-        TypeError: something else, or a value in it that is no plain data.
-        ValueError: columns of different lengths.
+        TypeError: The iterations are something else, or hold a value that is no plain data.
+        ValueError: Their columns have different lengths.
     """
     records = []
     for number, (name, row) in enumerate(_rows("iterations", iterations, ITERATIONS_EXPECTED), 1):
@@ -79,7 +79,7 @@ def iteration_records(iterations: Any) -> list[dict[str, Any]]:
 
 
 def _rows(kind: str, table: Any, expected: str) -> list[tuple[Any, Any]]:
-    """The rows, each with its name where the table has names for them."""
+    """Return the rows, each with its name where the table has names for them."""
     if table is None:
         return []
     if hasattr(table, "to_dict") and not isinstance(table, Mapping):  # pandas
@@ -96,7 +96,7 @@ def _rows(kind: str, table: Any, expected: str) -> list[tuple[Any, Any]]:
 
 
 def _rows_of_mapping(kind: str, table: Mapping[Any, Any], expected: str) -> list[tuple[Any, Any]]:
-    """Rows by their names, or columns by theirs, or one row."""
+    """Return rows by their names, or columns by theirs, or one row."""
     if table and all(_is_row(value) for value in table.values()):
         return list(table.items())
     columns = {name: _column(value) for name, value in table.items()}
@@ -116,7 +116,7 @@ def _rows_of_mapping(kind: str, table: Mapping[Any, Any], expected: str) -> list
 
 
 def _is_row(value: Any) -> bool:
-    """Whether it is a record, and not a column that pandas gives by its index."""
+    """Return whether it is a record, and not a column that pandas gives by its index."""
     if isinstance(value, Mapping):
         return all(isinstance(name, str) for name in value)
     return is_dataclass(value)
@@ -131,7 +131,7 @@ def _column(value: Any) -> list[Any] | None:
 
 
 def _record(row: Any) -> dict[str, Any] | None:
-    """A record as plain data; None for what is none."""
+    """Return a record as plain data; None for anything else."""
     if is_dataclass(row) and not isinstance(row, type):
         row = asdict(row)
     if hasattr(row, "to_dict") and not isinstance(row, Mapping):  # a row of a DataFrame

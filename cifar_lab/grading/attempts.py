@@ -1,7 +1,7 @@
-"""The way in which a notebook is run: quickly first, and otherwise where that may be the reason.
+"""The way in which a notebook is run: quickly first, and otherwise where that made it fail.
 
-A notebook runs on a few images of a stand-in and without a GPU. Where it fails by that, the
-stand-in is to blame, not the student: it is run again, on more, or with a GPU in name.
+A notebook runs on a few fake images and without a GPU. Where it fails because of that, it is not
+the student's fault: it is run again, on more images, or with a GPU in name.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from typing import Any
 from cifar_lab.grading.sandboxed.no_gpu import mentions_accelerator, names_accelerator
 from cifar_lab.grading.verdicts import NotMadeError, SubmissionError
 
-# What fails by too few batches or images: a list that stayed empty, a class without an image, a
-# tensor of the size of a whole batch, a loss that was never set.
+# Errors that too few batches or images may cause: a list that stayed empty, a class without an
+# image, a tensor of the size of a whole batch, a loss that was never set.
 ERRORS_OF_LENGTH = frozenset(
     {
         "AssertionError",
@@ -33,12 +33,12 @@ ERRORS_OF_LENGTH = frozenset(
 
 @dataclass(frozen=True)
 class Way:
-    """How a notebook is run.
+    """A way of running a notebook.
 
     Attributes:
-        length: of a pass over a loader: "short" (a few small batches), "long" (many whole ones) or
-            "full" (all, of a few images each).
-        pretend_gpu: whether `torch.cuda.is_available()` says that there is a GPU.
+        length: Length of a pass over a loader: "short" (a few small batches), "long" (many whole
+            ones) or "full" (all, of a few images each).
+        pretend_gpu: Whether `torch.cuda.is_available()` says that there is a GPU.
     """
 
     length: str = "short"
@@ -49,15 +49,15 @@ Run = dict[str, Any]  # "answer" and "arrays" of a run of the notebook
 
 
 def run_fairly(run: Callable[[Way], Run], sources: Sequence[str]) -> tuple[Way, Run]:
-    """The way in which the notebook gets furthest, and the run.
+    """Run the notebook in the way in which it gets furthest; return the way and the run.
 
     Args:
-        run: runs the notebook in a way.
-        sources: its code.
+        run: Runs the notebook in the given way.
+        sources: Code of the notebook and of its helpers.
 
     Raises:
-        SubmissionError: a run that gave no answer.
-        NotMadeError: it can't be told whether the stand-in is the reason for its failing.
+        SubmissionError: A run gave no answer.
+        NotMadeError: It can't be told whether it fails because the images are few and fake.
     """
     way = Way()
     found = run(way)
@@ -76,7 +76,7 @@ def run_fairly(run: Callable[[Way], Run], sources: Sequence[str]) -> tuple[Way, 
 
 
 def _further(way: Way, found: Run, other: Way, run: Callable[[Way], Run]) -> tuple[Way, Run]:
-    """The other way, if the notebook comes further in it."""
+    """Return the other way and its run if the notebook gets further in it."""
     tried = run(other)
     if _progress(tried["answer"]) > _progress(found["answer"]):
         return other, tried
@@ -84,7 +84,7 @@ def _further(way: Way, found: Run, other: Way, run: Callable[[Way], Run]) -> tup
 
 
 def _progress(answer: dict[str, Any]) -> tuple[float, int, bool]:
-    """The cell and its line that failed, and whether there was any training."""
+    """Return the cell and its line that failed, and whether there was any training."""
     error, trained = answer["error"], bool(answer["watch"]["optimizers"])
     if error is None:
         return float("inf"), 0, trained
@@ -93,7 +93,7 @@ def _progress(answer: dict[str, Any]) -> tuple[float, int, bool]:
 
 
 def _may_be_of_length(answer: dict[str, Any]) -> bool:
-    """Whether passes were shortened, and the notebook failed as it might by that."""
+    """Return whether passes were shortened, and the notebook may have failed because of that."""
     error, watch = answer["error"], answer["watch"]
     if not watch["shortened"]:
         return False
@@ -108,7 +108,7 @@ def _undecided(answer: dict[str, Any], error: SubmissionError) -> NotMadeError:
     if failed is not None:
         what = f"cell {failed['cell']} fails ({failed['kind']}: {failed['text'][:200]})"
     return NotMadeError(
-        f"On the first few batches of a stand-in {what}. That may be so because they are few, and "
+        f"On the first few batches of fake images {what}. That may be so because they are few, and "
         f"on more of them the notebook did not end: {error.seen.splitlines()[0][:200]}",
         "Look at the notebook by hand, or grade again with higher limits (run.wall_seconds in the "
         "settings).",

@@ -1,4 +1,4 @@
-"""What is known of a submission: each piece is had once, when the first check asks for it."""
+"""All that is known of a submission; each piece is obtained when the first check asks for it."""
 
 from __future__ import annotations
 
@@ -9,10 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from cifar_lab.grading.driving import drive
+from cifar_lab.grading.attempts import Way
 from cifar_lab.grading.notebook_run import NotebookRun
 from cifar_lab.grading.outcomes import answer_of, is_examination, is_look_answer
 from cifar_lab.grading.sandboxed import seen as seen_in_run
+from cifar_lab.grading.sandboxing import run_in_sandbox
 from cifar_lab.grading.verdicts import NotMadeError, SubmissionError
 from cifar_lab.models import MODELS
 
@@ -34,17 +35,17 @@ class Evidence(NotebookRun):
     """All pieces of evidence on one submission: its files, its notebook's run, its model.
 
     Args:
-        folder: the submission's.
-        settings: what it is held against.
-        notebook_missing_is_open: a student checks before the notebook is saved: what needs it is
-            then open, not failed.
+        folder: Folder of the submission.
+        settings: Settings that the submission is checked with.
+        notebook_missing_is_open: Leaves checks that need the notebook open where it is not there:
+            students may check their work before they save it.
     """
 
     def model(self) -> dict[str, Any]:
-        """What running the notebook showed of its model.
+        """Return what running the notebook showed of its model.
 
         Raises:
-            SubmissionError: it left none.
+            SubmissionError: It left none.
         """
         model = self.run()["model"]
         if not model["found"]:
@@ -66,41 +67,55 @@ class Evidence(NotebookRun):
         return model
 
     def look(self) -> dict[str, Any]:
-        """What looking at the model showed: as a program where none of the student's code runs.
+        """Return what looking at the model showed, as a program if possible: none of its code runs.
 
         Raises:
-            SubmissionError: there is no model that can be looked at.
+            SubmissionError: There is no model that can be looked at.
         """
         return self._keep("look", self._look)
 
     @property
     def looked_at_in_its_notebook(self) -> bool:
-        """Whether the model could be no program, so that the student's process tells of it."""
+        """Whether the student's own process describes the model, which could not be exported."""
         return "looks" in self.look()
 
     def _look(self) -> dict[str, Any]:
-        submission = self.submission
-        name = submission.manifest.get("model_name")
-        usual_size = self._seen_in_run()["image_size"] == seen_in_run.CIFAR_SIZE
-        if submission.program is not None and usual_size:
-            looked = self._examine(program=submission.program)
-            if "load_error" not in looked["answer"]:
-                return looked
-        if isinstance(name, str) and name in MODELS and usual_size:
-            looked = self._examine(model_name=name)
-            if "load_error" not in looked["answer"]:
-                return looked
-        way, ran = self._first_run()
-        self.model()
+        looked = self._look_at_stored_model()
+        if looked is None:
+            way, ran = self._first_run()
+            self.model()
+            looked = self._look_at_exported_model(way, ran) or self._look_where_it_ran(way)
+        return looked
+
+    def _look_at_stored_model(self) -> dict[str, Any] | None:
+        """Examine the handed-in program, or the library's model of the name in the manifest."""
+        if self._seen_in_run()["image_size"] != seen_in_run.CIFAR_SIZE:
+            return None
+        looked = None
+        if self.submission.program is not None:
+            looked = _if_loaded(self._examine(program=self.submission.program))
+        name = self.submission.manifest.get("model_name")
+        if looked is None and isinstance(name, str) and name in MODELS:
+            looked = _if_loaded(self._examine(model_name=name))
+        return looked
+
+    def _look_at_exported_model(self, way: Way, ran: dict[str, Any]) -> dict[str, Any] | None:
+        """Examine the program that a run of the notebook exports; None where there is none."""
         if "program" not in ran["arrays"] and "export_error" not in ran["answer"]["model"]:
             ran = self._keep("run with export", lambda: self._run(way, then="export"))
-        if "program" in ran["arrays"]:
-            with tempfile.TemporaryDirectory() as folder:
-                program = Path(folder, "model.pt2")
-                program.write_bytes(ran["arrays"]["program"].astype(np.uint8).tobytes())
-                looked = self._examine(program=program)
-            if "load_error" not in looked["answer"]:
-                return looked
+        if "program" not in ran["arrays"]:
+            return None
+        with tempfile.TemporaryDirectory() as folder:
+            program = Path(folder, "model.pt2")
+            program.write_bytes(ran["arrays"]["program"].astype(np.uint8).tobytes())
+            return _if_loaded(self._examine(program=program))
+
+    def _look_where_it_ran(self, way: Way) -> dict[str, Any]:
+        """Look at the model in the process in which its notebook runs.
+
+        Raises:
+            SubmissionError: It can't be looked at there either.
+        """
         ran = self._run(way, then="look")
         looks = ran["answer"]["model"].get("looks")
         if not is_look_answer(looks):
@@ -112,7 +127,7 @@ class Evidence(NotebookRun):
         return {"answer": looks, "arrays": ran["arrays"], "looks": True}
 
     def _seen_in_run(self) -> dict[str, Any]:
-        """What the run tells of images and files for the looks; usual values without a run."""
+        """Return what the run tells of images and files; usual values without a run."""
         watch: dict[str, Any] = {}
         with suppress(SubmissionError, NotMadeError):
             watch = self.run()["watch"]
@@ -133,7 +148,7 @@ class Evidence(NotebookRun):
         arguments = self._for_looks(weights, arrays) | seen
         if arguments["weights_are_named"]:
             arguments["preferred"] = []
-        outcome = drive(
+        outcome = run_in_sandbox(
             "examine_model",
             arguments | {"model_name": model_name},
             arrays=arrays,
@@ -144,16 +159,16 @@ class Evidence(NotebookRun):
         return answer_of(outcome, "model_found", is_examination)
 
     def seen(self, name: str) -> Any:
-        """One of the looks at the model.
+        """Return one of the looks at the model.
 
         Raises:
-            SubmissionError: the model could not do what was asked of it.
+            SubmissionError: The model could not do what was asked of it.
         """
         look = self.look()["answer"].get(name)
         if isinstance(look, dict) and "value" in look:
             return look["value"]
         error = look.get("error", "no answer") if isinstance(look, dict) else "no answer"
-        # What can't be done for every number of images is one fault, and one check's.
+        # A model that fails on some numbers of images has one fault, which is one check's.
         raise SubmissionError(
             "output_shape" if self._fails_on_some_batches() else LOOKS[name],
             f"Trying it on the model failed: {error}",
@@ -166,16 +181,16 @@ class Evidence(NotebookRun):
         return isinstance(shapes, list) and any("error" in one for one in shapes)
 
     def trains(self, name: str) -> bool:
-        """Whether a parameter gets a gradient in training mode, as the notebook's process tells."""
+        """Return whether, by the notebook's process, a parameter gets a gradient in training."""
         with suppress(SubmissionError, NotMadeError):
             return name in self.model().get("reached_in_training", [])
         return False
 
     def refuse_nan(self) -> None:
-        """What a model with NaN in its weights computes says nothing of its network.
+        """Refuse NaN in the weights: the results of such a model say nothing of its network.
 
         Raises:
-            SubmissionError: it has.
+            SubmissionError: The weights hold NaN or infinity.
         """
         if self.seen("finite") is False:
             raise SubmissionError(
@@ -186,10 +201,15 @@ class Evidence(NotebookRun):
             )
 
     def logits(self) -> list[np.ndarray]:
-        """The model's logits on the test images, (N, classes): of images in [0, 1].
+        """Return the model's logits on the test images, (N, classes): of images in [0, 1].
 
-        Where the notebook's loader normalised them: also of images so normalised.
+        Where the notebook's loader normalised images, also the logits of images normalised so.
         """
         self.seen("logits")
         arrays = self.look()["arrays"]
         return [arrays[name] for name in ("logits", "normalised_logits") if name in arrays]
+
+
+def _if_loaded(looked: dict[str, Any]) -> dict[str, Any] | None:
+    """Return what an examination found; None where the model could not be loaded."""
+    return None if "load_error" in looked["answer"] else looked

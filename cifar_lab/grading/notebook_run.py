@@ -1,4 +1,4 @@
-"""What running a submission's notebook shows; each way of running it is had once."""
+"""The runs of a submission's notebook; each way of running it is tried once."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ import numpy as np
 from cifar_lab.data.image_set import ImageSet
 from cifar_lab.grading import packages
 from cifar_lab.grading.attempts import Way, run_fairly
-from cifar_lab.grading.driving import drive
 from cifar_lab.grading.outcomes import SHOWN_CHARACTERS, answer_of, is_run_answer, test_images
 from cifar_lab.grading.sandboxed import seen as seen_in_run
+from cifar_lab.grading.sandboxing import run_in_sandbox
 from cifar_lab.grading.settings import Settings
 from cifar_lab.grading.submissions.submission import Submission
 from cifar_lab.grading.verdicts import NotMadeError, SubmissionError
@@ -22,13 +22,13 @@ from cifar_lab.utils.environment import installed_version
 
 
 class NotebookRun:
-    """A submission's files, and its notebook as it runs. What failed once fails again.
+    """A submission's files, and its notebook as it runs; a run that failed once fails again.
 
     Args:
-        folder: the submission's.
-        settings: what it is held against.
-        notebook_missing_is_open: a student checks before the notebook is saved: what needs it is
-            then open, not failed.
+        folder: Folder of the submission.
+        settings: Settings that the submission is checked with.
+        notebook_missing_is_open: Leaves checks that need the notebook open where it is not there:
+            students may check their work before they save it.
     """
 
     def __init__(
@@ -40,7 +40,7 @@ class NotebookRun:
         self._kept: dict[str, Any] = {}
 
     def cells(self) -> Any:
-        """The notebook's cells."""
+        """Return the notebook's cells."""
         if self.notebook_missing_is_open and not self.submission.notebook_paths:
             raise NotMadeError(
                 "Your notebook's file is not in the folder yet: save it, put it there, and "
@@ -49,14 +49,14 @@ class NotebookRun:
         return self.submission.cells
 
     def run(self, variant: int = 0, again: bool = False) -> dict[str, Any]:
-        """What running the notebook showed, up to its end or to a cell that failed.
+        """Return what running the notebook showed, up to its end or to a cell that failed.
 
         Args:
-            variant: says which test images it had.
-            again: run once more, also where the same was run before.
+            variant: Selects the test images of the run.
+            again: Runs the notebook once more, also where the same was run before.
 
         Raises:
-            SubmissionError: its process gave no answer.
+            SubmissionError: Its process gave no answer.
         """
         if variant == 0 and not again:
             return self._first_run()[1]["answer"]
@@ -64,11 +64,11 @@ class NotebookRun:
         return self._keep(f"run {variant} {again}", lambda: self._run(way, variant))["answer"]
 
     def ran_to_the_end(self) -> dict[str, Any]:
-        """What `run` gives, where no cell failed.
+        """Return what `run` gives, where no cell failed.
 
         Raises:
-            SubmissionError: one did.
-            NotMadeError: it needs what the grading machine lacks.
+            SubmissionError: A cell failed.
+            NotMadeError: It needs what the grading machine lacks.
         """
         answer = self.run()
         error = answer["error"]
@@ -88,18 +88,27 @@ class NotebookRun:
             "notebook_runs",
             f"{error['kind']} in {where}: {error['text'][:SHOWN_CHARACTERS]}\n\n{source}",
             "Restart the kernel, run all cells, and fix this one. The checks run without a "
-            "network and without a GPU, on a stand-in for the images, with the files of the folder "
-            "beside the notebook.",
+            "network and without a GPU, on fake images, with the files of the folder beside the "
+            "notebook.",
         )
 
+    def missing(self, owner: str, seen: str, remedy: str) -> SubmissionError:
+        """Return the error for what was not seen, unless a cell failed before it could be.
+
+        Raises:
+            SubmissionError: A cell failed: what is missing may come after it.
+        """
+        self.ran_to_the_end()
+        return SubmissionError(owner, seen, remedy)
+
     def _sources(self) -> list[str]:
-        """All code that is handed in."""
+        """Return all code that is handed in."""
         helpers = [path for path in self.submission.helpers if path.suffix.lower() == ".py"]
         texts = [path.read_bytes().decode("utf-8", errors="replace") for path in helpers]
         return [cell.source for cell in self.cells() if cell.runs] + texts
 
     def _first_run(self) -> tuple[Way, dict[str, Any]]:
-        """How the notebook is run, and what that showed."""
+        """Return the way in which the notebook is run, and what that run showed."""
         then = "nothing" if self.submission.program is not None else "export"
         return self._keep(
             "first run",
@@ -107,7 +116,7 @@ class NotebookRun:
         )
 
     def _weights(self) -> dict[str, Path]:
-        """The files that may hold the weights, by the names under which they are handed over."""
+        """Return the files that may hold the weights, by the names that the sandbox gives them."""
         with suppress(SubmissionError):  # the check of the weights says so
             files = self.submission.weights_files
             return {f"weights-{place}": path for place, path in enumerate(files)}
@@ -117,16 +126,17 @@ class NotebookRun:
         """Run the notebook.
 
         Args:
-            way: how.
-            variant: of the test images.
-            then: with its model: "export" it as a program, "look" at it where it is, or "nothing".
+            way: Length of passes over loaders, and whether a GPU is pretended.
+            variant: Selects the test images of the run.
+            then: Says what is done with the model: "export" it as a program, "look" at it where
+                it is, or "nothing".
         """
         cells = [
             {"source": cell.source, "may_fail": cell.may_fail} for cell in self.cells() if cell.runs
         ]
         folder, weights = self.submission.folder, self._weights()
         arrays = self._test_arrays() if then == "look" else {}
-        outcome = drive(
+        outcome = run_in_sandbox(
             "run_notebook",
             {
                 "cells": cells,
@@ -148,7 +158,7 @@ class NotebookRun:
     def _for_looks(
         self, weights: Mapping[str, Path], arrays: Mapping[str, np.ndarray]
     ) -> dict[str, Any]:
-        """The arguments that every look at a model needs."""
+        """Return the arguments that every look at a model needs."""
         settings = self.settings
         return {
             "num_classes": settings.num_classes,
@@ -163,21 +173,21 @@ class NotebookRun:
         }
 
     def _test_arrays(self) -> dict[str, np.ndarray]:
-        """The test images, without their labels; none where this machine does not have them."""
+        """Return the test images without their labels; none where this machine has none."""
         with suppress(NotMadeError):  # the check of the accuracy says so
             return {"images": np.ascontiguousarray(self.test_images().images.numpy())}
         return {}
 
     def _hidden(self) -> list[Path]:
-        """The other submissions and the datasets."""
+        """Return the folders of the other submissions and of the datasets."""
         data = self.settings.data_folder
         return [self.folder.resolve().parent, *([] if data is None else [data])]
 
     def test_images(self) -> ImageSet:
-        """The test images that the reported accuracy is of.
+        """Return the test images that the reported accuracy is of.
 
         Raises:
-            NotMadeError: this machine does not have them.
+            NotMadeError: This machine does not have them.
         """
         return test_images(self.settings)
 

@@ -1,4 +1,4 @@
-"""What a child's end means for a submission, and the test images, which stay with the parent."""
+"""The meaning of a child's end for a submission, and the test images, which stay in the parent."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ MODEL = {
     "parameters": int,
     "reached_in_training": [str],
 }
-# What running a notebook is answered with, in outline: a forged answer is not looked into.
+# Outline of the answer to running a notebook: an answer of another form may be forged.
 RUN_ANSWER: dict[str, Any] = {
     "watch": {
         "optimizers": [OPTIMIZER],
@@ -58,15 +58,15 @@ RUN_ANSWER: dict[str, Any] = {
 def answer_of(
     outcome: Outcome, owner: str, is_complete: Callable[[Any], bool] = lambda answer: True
 ) -> dict[str, Any]:
-    """The answer and its arrays.
+    """Return the answer and its arrays.
 
     Args:
-        outcome: of the child.
-        owner: the check that fails where there is no answer.
-        is_complete: whether an answer has what the checks look into.
+        outcome: Outcome of the child.
+        owner: Name of the check that fails where there is no answer.
+        is_complete: Returns whether an answer has what the checks look into.
 
     Raises:
-        SubmissionError: the child did not come to its end, or answered something else.
+        SubmissionError: The child did not come to its end, or answered something else.
     """
     if outcome.status == "ok" and outcome.answer is not None:
         if not is_complete(outcome.answer):
@@ -107,7 +107,7 @@ def _is_of_reasonable_size(value: Any) -> bool:
 
 
 def is_run_answer(answer: Any) -> bool:
-    """Whether an answer has all that the checks look into."""
+    """Return whether an answer has all that the checks look into."""
     if not _has_outline(answer, RUN_ANSWER) or "error" not in answer:
         return False
     if answer["error"] is not None and not _has_outline(answer["error"], ERROR):
@@ -130,7 +130,7 @@ def _is_shape(name: Any, shape: Any) -> bool:
 
 
 def _is_pair(one: Any) -> bool:
-    """A name and what belongs to it: a seed's library and value, or what was done with a file."""
+    """Return whether it is a name with a value: a library's seed, or what was done with a file."""
     return (
         isinstance(one, list)
         and len(one) == 2
@@ -139,7 +139,7 @@ def _is_pair(one: Any) -> bool:
     )
 
 
-# What looks at a model are answered with. The student's own process may have answered them.
+# Kinds of the answers to looks at a model, which the student's own process may have given.
 LOOK_VALUES: dict[str, Any] = {
     "size": {"parameters": int, "statistics": int, "constants": int},
     "finite": bool,
@@ -159,7 +159,7 @@ COMPARED_WEIGHTS: dict[str, Any] = {
 
 
 def is_look_answer(looks: Any) -> bool:
-    """Whether all looks at a model have values of the kinds that the checks look into."""
+    """Return whether all looks at a model have values of the kinds that the checks look into."""
     if not isinstance(looks, Mapping):
         return False
     for name, kind in LOOK_VALUES.items():
@@ -178,7 +178,7 @@ def _is_look_at_shape(one: Mapping[str, Any]) -> bool:
 
 
 def _is_comparison(weights: Any) -> bool:
-    """Whether weights were compared with the model's, or it is said why not; None without any."""
+    """Return whether it compares weights with the model's, or says why not; None without any."""
     if weights is None or _has_outline(weights, {"error": str}):
         return True
     return any(
@@ -187,16 +187,16 @@ def _is_comparison(weights: Any) -> bool:
 
 
 def is_examination(answer: Any) -> bool:
-    """Whether it is what looking at a program ends with: all looks, or that it can't be loaded."""
+    """Return whether it answers `examine_model`: with all looks, or why it can't be loaded."""
     return _has_outline(answer, {"load_error": str}) or is_look_answer(answer)
 
 
 @lru_cache
 def load_test_images(dataset: str, root: Path) -> ImageSet:
-    """Loaded once a process; never downloaded in the middle of grading.
+    """Load the test images, once per process; never download them in the middle of grading.
 
     Raises:
-        DatasetUnavailableError: the files are not in the folder.
+        DatasetUnavailableError: The files are not in the folder.
     """
     if dataset in CIFAR_FOLDERS and not (root / CIFAR_FOLDERS[dataset]).is_dir():
         raise DatasetUnavailableError(f"There is no {CIFAR_FOLDERS[dataset]} in {root}.")
@@ -204,10 +204,10 @@ def load_test_images(dataset: str, root: Path) -> ImageSet:
 
 
 def test_images(settings: Settings) -> ImageSet:
-    """The test images that reported accuracies are of.
+    """Return the test images that reported accuracies are of.
 
     Raises:
-        NotMadeError: this machine does not have them.
+        NotMadeError: This machine does not have them.
     """
     dataset, root = settings.dataset, settings.data_folder or default_root()
     try:

@@ -1,4 +1,4 @@
-"""Packages that the grading machine lacks, and whose fault that is."""
+"""Packages that the grading machine lacks, and where that excuses a failure."""
 
 from __future__ import annotations
 
@@ -139,7 +139,7 @@ def pip_installs(source: str) -> Iterator[str]:
 
 
 def _needed(text: str) -> Iterator[tuple[str, bool]]:
-    """Modules or distributions that an error's text says are missing; whether Python says so."""
+    """Yield what an error's text says is missing, and whether Python says so."""
     found = NO_MODULE.search(text)
     if found:
         top, _, rest = found[1].partition(".")
@@ -152,7 +152,7 @@ def _needed(text: str) -> Iterator[tuple[str, bool]]:
 
 
 def _is_here(name: str) -> bool:
-    """Whether a module, or a distribution of this name, is installed."""
+    """Return whether a module, or a distribution of this name, is installed."""
     top = name.partition(".")[0]
     with suppress(ImportError, ValueError):
         # Only of `google` the inner name counts: looking it up imports the outer package.
@@ -163,14 +163,14 @@ def _is_here(name: str) -> bool:
 
 
 def _is_imported(module: str, code: Iterable[str]) -> bool:
-    """Whether code imports a module, or one that is named after it inside of another package."""
+    """Return whether code imports a module, or one of that name inside another package."""
     name = rf"(?<!\w){re.escape(module)}(?!\w)"
     statement = re.compile(rf"^[^#\n]*\b(?:import|from|import_module)\b[^#\n]*{name}", re.MULTILINE)
     return any(statement.search(source) for source in code)
 
 
 def _distribution(needed: str, installs: list[str]) -> str | None:
-    """The distribution that brings a module, as the notebook installs it or a platform has it."""
+    """Return the distribution of a module, as the notebook installs it or a platform has it."""
     for name in installs:
         if _is_of(name, needed) or _bare(name) == _bare(needed):
             return name
@@ -181,25 +181,25 @@ def _distribution(needed: str, installs: list[str]) -> str | None:
 
 
 def _is_of(distribution: str, needed: str) -> bool:
-    """Whether a distribution brings the module, or is the distribution, of this name."""
+    """Return whether a distribution brings the module, or is the distribution, of this name."""
     names = DISTRIBUTIONS.get(needed, (needed,))
     return _squeezed(distribution) in map(_squeezed, names)
 
 
 def _normal(name: str) -> str:
-    """A name as package indexes compare it."""
+    """Return a name as package indexes compare it."""
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
 @cache
 def _squeezed(name: str) -> str:
-    """A name without separators: torch-summary brings the module torchsummary."""
+    """Return a name without separators: torch-summary brings the module torchsummary."""
     return _normal(name).replace("-", "")
 
 
 @cache
 def _bare(name: str) -> str:
-    """A name without what distributions and modules often differ by."""
+    """Return a name without the parts in which distributions and modules often differ."""
     return _squeezed(AFFIXES.sub("", _normal(name)))
 
 

@@ -1,4 +1,4 @@
-"""Grades as files: JSON, JUnit, a page for the student, Gradescope's format, the class's table."""
+"""Grades as files: JSON, JUnit, the student's page, Gradescope's format, the class's table."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def write_reports(grade: Grade, folder: Path) -> None:
     """Write all of one student's files; `grade.json`, by which a grade counts as done, comes last.
 
     Raises:
-        OSError: the folder can't be written.
+        OSError: The folder can't be written.
     """
     texts = {
         JUNIT: junit(grade),
@@ -43,7 +43,7 @@ def write_reports(grade: Grade, folder: Path) -> None:
 
 
 def read_grade(folder: Path) -> Grade | None:
-    """The grade that was written to a folder; None where there is none that can be read."""
+    """Return the grade that was written to a folder; None where none can be read."""
     try:
         return Grade.from_dict(json.loads((folder / GRADE).read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError, KeyError):
@@ -51,7 +51,7 @@ def read_grade(folder: Path) -> Grade | None:
 
 
 def summary(grade: Grade) -> str:
-    """One line: points, and how many checks came out how."""
+    """Return one line: the points, and the number of checks by status."""
     counts = dict.fromkeys(SIGNS, 0)
     for verdict in grade.verdicts:
         counts[verdict.status] += 1
@@ -60,13 +60,13 @@ def summary(grade: Grade) -> str:
 
 
 def details(verdict: Verdict) -> str:
-    """What was expected, what was seen and how to fix it; as plain text."""
+    """Return as plain text what was expected, what was seen and how to fix it."""
     lines = [f"expected: {verdict.expected}", f"seen:     {verdict.seen}"]
     return "\n".join([*lines, f"to do:    {verdict.remedy}"] if verdict.remedy else lines)
 
 
 def text_table(grade: Grade) -> str:
-    """All verdicts for a terminal or a notebook; details where a check did not pass.
+    """Return all verdicts for a terminal or a notebook; details where a check did not pass.
 
     Checks that could not be made for one and the same reason give it once.
     """
@@ -82,7 +82,7 @@ def text_table(grade: Grade) -> str:
 
 
 def junit(grade: Grade) -> str:
-    """As JUnit's XML: a failed check is a failure; one that wasn't looked at is skipped."""
+    """Return JUnit's XML: a failed check is a failure; one that wasn't looked at is skipped."""
     counts = [verdict.status for verdict in grade.verdicts]
     suite = ElementTree.Element(
         "testsuite",
@@ -111,7 +111,7 @@ def _xml(text: str) -> str:
 
 
 def gradescope(grade: Grade) -> dict[str, object]:
-    """As Gradescope's autograder reads it (results.json)."""
+    """Return the grade as Gradescope's autograder reads it (results.json)."""
     tests = []
     for verdict in grade.verdicts:
         tests.append(
@@ -135,7 +135,7 @@ def gradescope(grade: Grade) -> dict[str, object]:
 
 
 def page(grade: Grade) -> str:
-    """A page for the student. Whatever comes from the submission is shown as text."""
+    """Return a page for the student; everything that comes from the submission is shown as text."""
     title = f"{grade.submission}: assignment {grade.assignment.upper()}"
     parts = [
         "<!doctype html><html lang=en><meta charset=utf-8>",
@@ -150,7 +150,7 @@ def page(grade: Grade) -> str:
 
 
 def _groups(grade: Grade) -> list[list[Verdict]]:
-    """Verdicts to be told of together: what one cause blocked or kept from being made, once.
+    """Return verdicts in groups: those that were blocked or not made for one cause are told once.
 
     What failed comes first, what passed last.
     """
@@ -164,7 +164,7 @@ def _groups(grade: Grade) -> list[list[Verdict]]:
 
 
 def _section(group: list[Verdict]) -> list[str]:
-    """The part of the page on some verdicts with one cause."""
+    """Return the part of the page on some verdicts with one cause."""
     first, lines = group[0], []
     lines.append(f"<section class='{first.status.replace(' ', '-')}'>")
     for verdict in group:
@@ -186,12 +186,12 @@ def _section(group: list[Verdict]) -> list[str]:
 def grades_csv(
     grades: Iterable[Grade], without_grade: Iterable[str] = (), waiting: Iterable[str] = ()
 ) -> str:
-    """The class: a row a student, a column a check.
+    """Return the class's table: one row per student, one column per check.
 
     Args:
-        grades: all there are.
-        without_grade: submissions at which the grader itself failed: named, without points.
-        waiting: submissions that it did not reach.
+        grades: Grades of the class.
+        without_grade: Submissions at which the grader itself failed: named, without points.
+        waiting: Submissions that the grader did not reach.
     """
     rows = sorted(grades, key=lambda grade: grade.submission)
     checks = list(dict.fromkeys(verdict.check for grade in rows for verdict in grade.verdicts))
@@ -219,5 +219,5 @@ def _cell_of(verdict: Verdict) -> str:
 
 
 def _plain(name: str) -> str:
-    """A name that a spreadsheet does not take for a formula."""
+    """Return a name that a spreadsheet does not take for a formula."""
     return f"'{name}" if name[:1] in "=+-@\t\r" else name

@@ -1,25 +1,20 @@
-"""What an instructor may change: points, limits and tolerances."""
+"""Settings that an instructor may change: points, limits and tolerances."""
 
 from __future__ import annotations
 
-import json
 import math
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from cifar_lab.data.cifar import DATASETS
-from cifar_lab.experiments.submission import DATASET_OF as ASSIGNMENTS
-from cifar_lab.grading.checks.table import CHECKS, Check
+from cifar_lab.experiments.facts import ASSIGNMENTS
 from cifar_lab.grading.isolation.sandbox import Limits
+from cifar_lab.grading.reading.numerals import is_number
 from cifar_lab.models.counting import MAX_PARAMETERS, MLP_PARAMETERS
 from cifar_lab.utils.errors import unknown_name
 from cifar_lab.utils.files import read_text
-
-NUM_CLASSES = {"cifar10": 10, "cifar100": 100, "synthetic": 10}
-if TYPE_CHECKING:
-    import pytest
 
 NUMBERS = (
     "max_parameters",
@@ -34,33 +29,35 @@ NUMBERS = (
     "twice_tolerance",
     "batches",
 )
+LIMITS = ("run", "look")
+MAX_PARAMETERS_OF = {"a": MLP_PARAMETERS, "b": MAX_PARAMETERS}
 
 
 @dataclass(frozen=True)
 class Settings:
-    """What a submission is held against.
+    """Points, limits and tolerances that a submission is checked with.
 
     Attributes:
-        assignment: "a" or "b".
-        dataset: that the reported accuracy is of; the assignment's own by default.
-        data_folder: of the datasets; None for `$CIFAR_LAB_DATA` or `data`.
-        points: other points than the table's, by check; 0 leaves a check out.
-        max_parameters: the model must have fewer numbers; None for the assignment's.
-        free_constants: numbers in tensors that are neither parameters nor statistics of batch
+        assignment: Assignment, "a" or "b".
+        dataset: Dataset of the reported accuracy; the assignment's own by default.
+        data_folder: Folder of the datasets; None for `$CIFAR_LAB_DATA` or `data`.
+        points: Points that replace the table's, by check; 0 leaves a check out.
+        max_parameters: Limit that the model's numbers must stay below; 0 for the assignment's.
+        free_constants: Numbers in tensors that are neither parameters nor statistics of batch
             normalisation and don't count: the means and deviations of a normalisation.
-        accuracy_tolerance: points of a percent between the reported accuracy and the measured.
-        max_minutes: of training.
-        min_iterations: that assignment A asks for.
-        min_words: of the student's own in each discussion of assignment B.
-        overfit_images: in the batch that is learnt by heart.
-        overfit_loss: cross-entropy to reach on it; a softmax in the model keeps it above 1.4.
-        batch_tolerance: largest change of a logit with its batch, as a share of the largest logit.
-        twice_tolerance: largest difference of logits between two passes.
-        batches: that a pass over a loader gives at most when the notebook runs on the stand-in.
-        template: notebook or Markdown file whose words are not the student's, as those of
+        accuracy_tolerance: Percentage points between the reported accuracy and the measured one.
+        max_minutes: Longest time of training.
+        min_iterations: Number of networks that assignment A asks for besides the MLP.
+        min_words: Number of own words in each discussion of assignment B.
+        overfit_images: Number of images in the batch that the model has to overfit.
+        overfit_loss: Cross-entropy to reach on it; a softmax in the model keeps it above 1.4.
+        batch_tolerance: Largest change of a logit with its batch, as a share of the largest logit.
+        twice_tolerance: Largest difference of logits between two passes.
+        batches: Most batches in a pass over a loader when the notebook runs on fake images.
+        template: Notebook or Markdown file whose words are not the student's, as those of
             notebook 02 are not; None for the package's own.
-        run: limits of each run of the notebook; of processor time at least as of wall time.
-        look: limits of looking at the model, and of measuring its accuracy.
+        run: Limits of each run of the notebook; processor time is at least the wall time.
+        look: Limits of looking at the model, and of measuring its accuracy.
     """
 
     assignment: str
@@ -85,124 +82,53 @@ class Settings:
     def __post_init__(self) -> None:
         if self.assignment not in ASSIGNMENTS:
             raise unknown_name("assignment", self.assignment, ASSIGNMENTS)
-        if not self.dataset:
-            object.__setattr__(self, "dataset", ASSIGNMENTS[self.assignment])
+        self._fill_in("dataset", self.dataset or ASSIGNMENTS[self.assignment])
         if self.dataset not in DATASETS:
             raise unknown_name("dataset", self.dataset, DATASETS)
-        if not self.max_parameters:
-            most = MLP_PARAMETERS if self.assignment == "a" else MAX_PARAMETERS
-            object.__setattr__(self, "max_parameters", most)
-        for name, points in self.points.items():
-            if name not in CHECKS:
-                raise unknown_name("check", name, CHECKS)
-            if not _is_number(points):
-                raise ValueError(f"points.{name} is {points!r}; expected a number, 0 or more.")
-        for name in NUMBERS:
-            if not _is_number(getattr(self, name)):
-                raise ValueError(
-                    f"{name} is {getattr(self, name)!r}; expected a number, 0 or more."
-                )
-        for name in ("run", "look"):
-            limits: Limits = getattr(self, name)
-            for limit, value in asdict(limits).items():
-                if not _is_number(value):
-                    raise ValueError(f"{name}.{limit} is {value!r}; expected a number, 0 or more.")
-            if limits.cpu_seconds < limits.wall_seconds:  # one thread uses as much
-                enough = replace(limits, cpu_seconds=math.ceil(limits.wall_seconds))
-                object.__setattr__(self, name, enough)
+        self._fill_in("max_parameters", self.max_parameters or MAX_PARAMETERS_OF[self.assignment])
+        for name, value in self._numbers():
+            if not _is_number(value):
+                raise ValueError(f"{name} is {value!r}; expected a number, 0 or more.")
+        for name in LIMITS:
+            self._fill_in(name, _with_enough_cpu(getattr(self, name)))
         if self.template is not None and not self.template.is_file():
-            raise ValueError(f"There is no file {self.template}, which the settings call template.")
+            raise ValueError(
+                f"There is no file {self.template}, which the settings name as template. Correct "
+                "its path, or leave it out for the package's own."
+            )
+
+    def _fill_in(self, name: str, value: object) -> None:
+        object.__setattr__(self, name, value)  # frozen for everybody else
+
+    def _numbers(self) -> Iterator[tuple[str, object]]:
+        """Yield every value that has to be a number, with the name that errors give it."""
+        for check, points in self.points.items():
+            yield f"points.{check}", points
+        for name in NUMBERS:
+            yield name, getattr(self, name)
+        for name in LIMITS:
+            for limit, value in asdict(getattr(self, name)).items():
+                yield f"{name}.{limit}", value
 
     @property
     def num_classes(self) -> int:
-        """Logits that a model must give."""
-        return NUM_CLASSES[self.dataset]
-
-    def checks(self) -> dict[Check, float]:
-        """The assignment's checks with their points, in the table's order."""
-        place = list(ASSIGNMENTS).index(self.assignment)
-        points = {
-            check: float(self.points.get(check.name, check.points[place] or 0))
-            for check in CHECKS.values()
-            if check.points[place] is not None
-        }
-        return {check: value for check, value in points.items() if value > 0}
-
-    def expected(self, check: Check) -> str:
-        """What the check looks for, with these settings' values."""
-        values = {one.name: getattr(self, one.name) for one in fields(self)}
-        minutes = self.run.wall_seconds / 60
-        return check.expected.format(**values, num_classes=self.num_classes, run_minutes=minutes)
+        """Number of logits that a model must give for each image."""
+        return DATASETS[self.dataset].num_classes
 
     def to_dict(self) -> dict[str, Any]:
-        """All but where the data is, as plain values that JSON can hold."""
-        content = asdict(replace(self, points={}))
+        """Return all but where the data is, as plain values that JSON can hold."""
+        content = asdict(replace(self, points=dict(self.points)))
         del content["data_folder"]
-        content["points"] = {check.name: points for check, points in self.checks().items()}
         content["template"] = None if self.template is None else read_text(self.template)
         return content
 
 
+def _with_enough_cpu(limits: Limits) -> Limits:
+    """Return the limits with at least as much processor time as time: one thread may use that."""
+    if limits.cpu_seconds >= limits.wall_seconds:
+        return limits
+    return replace(limits, cpu_seconds=math.ceil(limits.wall_seconds))
+
+
 def _is_number(value: object) -> bool:
-    is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    return is_number and 0 <= value < math.inf  # type: ignore[operator]
-
-
-def read_settings(path: Path | None, **given: Any) -> Settings:
-    """Settings from a TOML or JSON file, and from what was given beside it.
-
-    The file has the names of `Settings`, with tables (objects) `points`, `run` and `look`.
-
-    Raises:
-        ValueError: a file that can't be read so, or a name or value that settings don't have.
-    """
-    content: dict[str, Any] = {} if path is None else _read(path)
-    content |= {name: value for name, value in given.items() if value is not None}
-    known = {one.name for one in fields(Settings)}
-    for name in content:
-        if name not in known:
-            raise unknown_name("setting", name, known)
-    try:
-        for name, usual in (("run", Settings.run), ("look", Settings.look)):
-            if isinstance(content.get(name), dict):
-                content[name] = replace(usual, **content[name])
-        for name in ("template", "data_folder"):
-            if isinstance(content.get(name), str):
-                content[name] = Path(content[name])
-        return Settings(**content)
-    except (TypeError, AttributeError) as error:
-        raise ValueError(f"The settings can't be used: {error}.") from error
-
-
-def settings_of(config: pytest.Config) -> Settings:
-    """Settings from the options of a pytest session.
-
-    Raises:
-        ValueError: as `read_settings`.
-    """
-    option = config.getoption
-    file = option("settings")
-    return read_settings(
-        None if file is None else Path(file),
-        assignment=option("assignment"),
-        dataset=option("dataset"),
-        data_folder=option("data"),
-    )
-
-
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        text = read_text(path)
-        if path.suffix.lower() == ".json":
-            content = json.loads(text)
-        else:
-            try:
-                import tomllib
-            except ImportError as error:
-                raise ValueError("TOML needs Python 3.11; write the settings as .json") from error
-            content = tomllib.loads(text)
-    except (OSError, ValueError) as error:
-        raise ValueError(f"The settings in {path} can't be read: {error}.") from error
-    if not isinstance(content, dict):
-        raise ValueError(f"{path} holds a {type(content).__name__}; expected names and values.")
-    return content
+    return is_number(value) and 0 <= value < math.inf

@@ -1,4 +1,4 @@
-"""What a check finds: verdicts, and the grade that they add up to."""
+"""Verdicts, which checks find, and the grade that they add up to."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ class SubmissionError(Exception):
     """Something in the submission is not as it should be.
 
     Args:
-        owner: the check that fails by it; others that need the same are blocked.
-        seen: what was found.
-        remedy: what the student can do.
-        share: of the check's points that are earned all the same, from 0 to 1.
+        owner: Name of the check that fails by it; others that need the same are blocked.
+        seen: Sentence on what was found.
+        remedy: Sentence on what the student can do.
+        share: Share of the check's points that are earned all the same, from 0 to 1.
     """
 
     def __init__(self, owner: str, seen: str, remedy: str, share: float = 0.0) -> None:
@@ -27,8 +27,8 @@ class NotMadeError(Exception):
     """A check can't be made on this machine or from these files; nobody's fault is shown.
 
     Args:
-        seen: why it could not be made.
-        remedy: what the student or the instructor can do.
+        seen: Sentence on why it could not be made.
+        remedy: Sentence on what the student or the instructor can do.
     """
 
     def __init__(self, seen: str, remedy: str = "") -> None:
@@ -38,19 +38,19 @@ class NotMadeError(Exception):
 
 @dataclass(frozen=True)
 class Verdict:
-    """What one check found.
+    """The finding of one check.
 
     Attributes:
-        check: its name.
-        title: what holds where it passes.
+        check: Name of the check.
+        title: Sentence that is true where the check passes.
         status: "passed"; "failed" (the work is not as it should be); "blocked" (not looked at,
             since another check failed: no points); "not made" (the grader could not look: neither
             for nor against the student).
-        points: that it is worth.
-        earned: all of them, none, or a share where part of what was asked for is there.
-        expected: what was expected.
-        seen: what was seen.
-        remedy: how to fix it, or what makes the check possible; "" where nothing is to be done.
+        points: Points that the check is worth.
+        earned: All of the points, none, or a share where part of what was asked for is there.
+        expected: Description of what was expected.
+        seen: Description of what was seen.
+        remedy: Way to fix it, or to make the check possible; "" where nothing is to be done.
     """
 
     check: str
@@ -68,14 +68,14 @@ class Grade:
     """All verdicts on a submission.
 
     Attributes:
-        submission: the folder's name.
-        assignment: "a" or "b".
-        dataset: that the accuracy was measured on.
-        verdicts: in the table's order.
-        seconds: that grading took.
-        isolation: "bubblewrap" or "process".
-        versions: of the package and of torch.
-        fingerprint: of the submission's files, the checks and the settings.
+        submission: Name of the submission's folder.
+        assignment: Assignment that was graded, "a" or "b".
+        dataset: Dataset that the accuracy was measured on.
+        verdicts: Verdicts in the table's order.
+        seconds: Seconds that grading took.
+        isolation: Isolation of the student's code, "bubblewrap" or "process".
+        versions: Versions of the package and of torch.
+        fingerprint: Text that differs for other files of the submission, checks or settings.
     """
 
     submission: str
@@ -103,15 +103,15 @@ class Grade:
         return tuple(verdict for verdict in self.verdicts if verdict.status == NOT_MADE)
 
     def to_dict(self) -> dict[str, Any]:
-        """As data that JSON can hold."""
+        """Return the grade as data that JSON can hold."""
         return asdict(self) | {"earned": self.earned, "possible": self.possible}
 
     @classmethod
     def from_dict(cls, content: dict[str, Any]) -> Grade:
-        """What `to_dict` gave.
+        """Return the grade that `to_dict` gave.
 
         Raises:
-            TypeError, KeyError: it is something else.
+            TypeError, KeyError: The content is something else.
         """
         fields = {name: value for name, value in content.items() if name in cls.__annotations__}
         fields["verdicts"] = tuple(Verdict(**verdict) for verdict in content["verdicts"])

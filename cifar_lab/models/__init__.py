@@ -1,6 +1,17 @@
-"""The coursework's networks, one file a family, and a registry by name.
+"""The coursework's networks, one file per family, and `build_model`, which builds one by its name.
 
 Every model takes images (N, 3, 32, 32) in [0, 1] and returns logits (N, num_classes).
+
+- `mlp`, `convnet`, `resnet`: Assignment A's networks.
+- `separable`, `wide_resnet`, `mbconv`: Assignment B's networks.
+- `whitened`: The frontier's networks.
+- `layers`: Layers that several families share.
+- `counting`: Parameters, multiplications and training operations of a model.
+- `forward`, `inspection`, `layout`, `holdings`: A forward pass of any network, its memory layout,
+  and trials that leave no trace. `wrapping`: The network inside a wrapper.
+- `export`: A network as a `torch.export` program. `former`: Names in files of earlier versions.
+
+A new family is a new file, and a row for each of its networks in `MODELS`.
 """
 
 from __future__ import annotations
@@ -74,13 +85,27 @@ MODELS: dict[str, Callable[..., nn.Module]] = {
 
 
 def build_model(name: str, num_classes: int = 10) -> nn.Module:
-    """A new model by its registered name, with PyTorch's default initialisation or its family's.
+    """Build a new model by its name, with PyTorch's default initialisation or its family's.
+
+    Args:
+        name: One of the names in `MODELS`, such as "mlp", "convnet" or "resnet-small".
+        num_classes: The number of logits per image.
 
     Raises:
-        ValueError: an unknown name (the message offers the nearest), or fewer than two classes.
+        ValueError: The name is unknown (the message suggests the nearest), or there are fewer than
+            two classes.
+
+    Example:
+        >>> import cifar_lab as lab
+        >>> model = lab.build_model("convnet", num_classes=10)
+        >>> data = lab.load("synthetic")
+        >>> model(lab.to_unit_interval(data.train.images[:5])).shape
+        torch.Size([5, 10])
     """
     if name not in MODELS:
         raise unknown_name("model", name, MODELS)
     if num_classes < 2:
-        raise ValueError(f"num_classes is {num_classes}; a classifier needs at least 2.")
+        raise ValueError(
+            f"num_classes is {num_classes}; expected at least 2. Give the data's number of classes."
+        )
     return MODELS[name](num_classes=num_classes)

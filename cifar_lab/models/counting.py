@@ -1,4 +1,4 @@
-"""How large and how costly a model is: parameters, multiplications, training operations."""
+"""The size and cost of a model: parameters, multiplications and training operations."""
 
 from __future__ import annotations
 
@@ -20,34 +20,40 @@ from cifar_lab.models.inspection import (
 )
 from cifar_lab.models.wrapping import unwrap
 
-MLP_PARAMETERS = 308_310  # of assignment A's fully connected network, which others have to undercut
-MAX_PARAMETERS = 1_000_000  # a model of assignment B has fewer
+MLP_PARAMETERS = 308_310  # assignment A's other networks must have fewer than its MLP
+MAX_PARAMETERS = 1_000_000  # assignment B's networks must have fewer
 
 
 def count_parameters(model: nn.Module) -> int:
-    """Numbers in all the model's parameters, frozen ones too; a shared one counts once.
+    """Count the numbers in all of the model's parameters, frozen ones too; shared ones count once.
 
-    Lazy layers take their sizes from an image (3, 32, 32) first.
+    Lazy layers first take their sizes from an image (3, 32, 32).
+
+    Example:
+        >>> import cifar_lab as lab
+        >>> lab.count_parameters(lab.build_model("mlp"))
+        308310
     """
     materialize(model)
     return sum(parameter.numel() for parameter in model.parameters())
 
 
 def architecture_digest(model: nn.Module) -> str:
-    """A short text that differs where the model's printed layers do; weights don't matter.
+    """Return a short text that depends on the model's printed layers alone.
 
-    Neither do wrappers, such as `nn.DataParallel` and `torch.compile`.
+    It does not depend on weights, nor on wrappers such as `nn.DataParallel` and `torch.compile`.
     """
     return hashlib.sha256(repr(unwrap(model)).encode()).hexdigest()[:16]
 
 
 def count_macs(model: nn.Module, image_shape: tuple[int, int, int] = IMAGE_SHAPE) -> int:
-    """Multiply-accumulate operations for one image's forward pass, in convolutions and linears.
+    """Count the multiply-accumulate operations of one image's forward pass.
 
-    PyTorch's `FlopCounterMode` counts them; one multiply-accumulate is two of its FLOPs.
+    PyTorch's `FlopCounterMode` counts them in convolutions and linear layers; one
+    multiply-accumulate is two of its FLOPs.
 
     Raises:
-        ValueError: the model can't take an image of that shape.
+        ValueError: The model can't take an image of that shape.
     """
     model = unwrap(model)
     materialize(model, image_shape)
@@ -60,7 +66,7 @@ def count_macs(model: nn.Module, image_shape: tuple[int, int, int] = IMAGE_SHAPE
         except RuntimeError as error:
             raise ValueError(
                 f"{type(model).__name__} can't take images of shape {tuple(images.shape)}: "
-                f"{error}. Do the sizes of its layers follow from one another?"
+                f"{error}. Check that the output size of each layer is the next one's input size."
             ) from error
     return counter.get_total_flops() // 2
 
@@ -68,24 +74,28 @@ def count_macs(model: nn.Module, image_shape: tuple[int, int, int] = IMAGE_SHAPE
 def count_training_flops(
     model: nn.Module, image_shape: tuple[int, int, int] = IMAGE_SHAPE
 ) -> float:
-    """Floating-point operations of one image's forward and backward pass, in matrix products.
+    """Count the floating-point operations of one image's forward and backward pass.
 
-    PyTorch's `FlopCounterMode` counts convolutions and matrix products; a multiplication and an
-    addition are two. Three times the forward pass, but for what needs no gradient: the images, and
-    frozen weights. What the optimizer computes is not in it.
+    PyTorch's `FlopCounterMode` counts them in convolutions and matrix products; a multiplication
+    and an addition are two. The result is three times that of the forward pass, less the gradients
+    that are not computed: those of the images and of frozen weights. The optimizer's operations
+    are left out.
 
     Raises:
-        ValueError: the model can't take images of that shape, or has nothing to train.
+        ValueError: The model can't take images of that shape, or has no parameter to train.
     """
     model = unwrap(model)
     materialize(model, image_shape)
     reference = next((each for each in model.parameters() if each.requires_grad), None)
     if reference is None:
-        raise ValueError("The model has no parameter that requires a gradient; nothing to train.")
+        raise ValueError(
+            "The model has no parameter that requires a gradient; expected at least one. Unfreeze "
+            "a layer with layer.requires_grad_(True)."
+        )
     backward = {torch.ops.aten.convolution_backward: _convolution_backward_flops}
     counter = FlopCounterMode(display=False, custom_mapping=backward)
     with torch.inference_mode(False), torch.enable_grad(), untouched(model), counter:
-        # One image alone has no variance for batch norm.
+        # Batch norm can't train on a single image.
         images = torch.zeros(2, *image_shape, device=reference.device, dtype=kind_of(model))
         model.train()
         try:
@@ -102,6 +112,6 @@ def count_training_flops(
 def _convolution_backward_flops(
     grad_out_shape: list[int], x_shape: list[int], w_shape: list[int], *rest: Any, out_shape: Any
 ) -> int:
-    """Of each gradient what the forward pass costs: PyTorch's own count leaves out the groups."""
+    """Count each gradient like the forward pass: PyTorch's own count ignores groups."""
     input_and_weights: list[bool] = rest[-1][:2]
     return sum(input_and_weights) * conv_flop_count(x_shape, w_shape, grad_out_shape)

@@ -1,4 +1,4 @@
-"""A network as a `torch.export` program: it can be evaluated without the code it was written in."""
+"""A network as a `torch.export` program, which can be evaluated without the network's code."""
 
 from __future__ import annotations
 
@@ -15,25 +15,26 @@ from torch import Tensor, nn
 from cifar_lab.models.inspection import evaluation_mode, untouched
 from cifar_lab.models.wrapping import unwrap, unwrapped_parts
 
-TRIED_COUNTS = (1, 3)  # numbers of images that a program has to take, besides the 2 of its making
+TRIED_COUNTS = (1, 3)  # numbers of images to try a program on; it is traced with 2
 
 
 def export_program(model: nn.Module, image_size: int = 32) -> bytes:
-    """The network in eval mode, on the CPU, as a program for any number of images, as a file.
+    """Return the bytes of a program that computes the network in eval mode on the CPU.
 
-    Whatever wrapper, mode, device and gradients the model has; they are the same afterwards.
+    The program takes any number of images. The network may have any wrapper, mode and device; it is
+    left as it was.
 
     Args:
         model: Takes images (N, 3, image_size, image_size).
         image_size: Height and width of the images, in pixels.
 
     Raises:
-        Exception: whatever torch.export raises for a network that it can't trace.
+        Exception: PyTorch can't export the network; the kind of error is its own.
     """
     model = unwrap(model)
     with ExitStack() as conditions:
         conditions.enter_context(torch.inference_mode(False))
-        conditions.enter_context(torch.enable_grad())  # the program is to have gradients
+        conditions.enter_context(torch.enable_grad())  # so that the program has gradients
         conditions.enter_context(_silence())
         for condition in (unwrapped_parts, untouched, evaluation_mode, _on_the_cpu, _interpreted):
             conditions.enter_context(condition(model))
@@ -50,7 +51,7 @@ def export_program(model: nn.Module, image_size: int = 32) -> bytes:
 
 
 def _program(model: nn.Module, image_size: int, *, strict: bool) -> bytes:
-    """The program, written and read back, and run with other numbers of images."""
+    """Return the program's bytes, after loading it again and trying other numbers of images."""
     images = torch.zeros(2, 3, image_size, image_size)
     batch = torch.export.Dim("batch", min=1)
     file = io.BytesIO()
@@ -61,13 +62,16 @@ def _program(model: nn.Module, image_size: int, *, strict: bool) -> bytes:
         for count in TRIED_COUNTS:
             outputs = loaded(torch.zeros(count, 3, image_size, image_size))
             if isinstance(outputs, Tensor) and len(outputs) != count:
-                raise ValueError(f"for {count} images the program gives {len(outputs)} outputs")
+                raise ValueError(
+                    f"for {count} images the program gives {len(outputs)} outputs; expected one "
+                    "per image"
+                )
     return file.getvalue()
 
 
 @contextmanager
 def _silence() -> Iterator[None]:
-    """Without what torch has to say: of an attempt that fails it shows pages."""
+    """Silence torch, which prints pages about an attempt that fails."""
     level = logging.root.manager.disable
     with warnings.catch_warnings(), redirect_stderr(io.StringIO()):
         warnings.simplefilter("ignore")
@@ -80,7 +84,7 @@ def _silence() -> Iterator[None]:
 
 @contextmanager
 def _on_the_cpu(model: nn.Module) -> Iterator[None]:
-    """Parameters and buffers on the CPU; afterwards the very memory that they were in."""
+    """Move parameters and buffers to the CPU, and back to the same memory at the end."""
     tensors = [*model.parameters(), *model.buffers()]
     elsewhere = [(one, one.data) for one in tensors if one.device.type != "cpu"]
     try:
@@ -94,7 +98,7 @@ def _on_the_cpu(model: nn.Module) -> Iterator[None]:
 
 @contextmanager
 def _interpreted(model: nn.Module) -> Iterator[None]:
-    """Without what `module.compile()` put in the place of the forward passes."""
+    """Undo `module.compile()` for the block, so that the network's own forward passes run."""
     compiled = {
         module: call
         for module in model.modules()
@@ -111,12 +115,12 @@ def _interpreted(model: nn.Module) -> Iterator[None]:
 
 @contextmanager
 def _one_argument(model: nn.Module, *, forgetting: bool = True) -> Iterator[None]:
-    """A forward pass of images alone, by whatever names and stars the network's own has them.
+    """Give the network a forward pass with the single argument `images`, for the block.
 
     Args:
-        model: the network.
-        forgetting: it also drops the tensors that it kept (`self.last = x`), which releases of
-            torch refuse to export.
+        model: The network, whose own forward pass may name its arguments in any way.
+        forgetting: Whether the forward pass also drops tensors that it stored (`self.last = x`),
+            which some releases of torch refuse to export.
     """
     own, original = model.__dict__.get("forward"), model.forward
     parts = list(model.modules())

@@ -1,4 +1,4 @@
-"""A forward pass of anybody's network, with errors that say what it can't take."""
+"""A forward pass of any network, with errors that say why the network and the batch don't fit."""
 
 from __future__ import annotations
 
@@ -11,24 +11,32 @@ from cifar_lab.models.wrapping import unwrap
 
 
 def check_logits(logits: Tensor, labels: Tensor, num_classes: int | None = None) -> None:
-    """Raise a ValueError unless the model gave one logit per class for every image.
+    """Raise unless the model gave one logit per class for every image.
 
-    Without `num_classes` the labels must at least have a logit each; labels on an accelerator are
-    not looked at, since that would make the host wait for it.
+    Args:
+        logits: The model's outputs.
+        labels: Class numbers (N,) or soft labels (N, num_classes). The class numbers must be less
+            than the number of logits. They are not checked on an accelerator, since reading them
+            would make the host wait for it.
+        num_classes: The number of classes of the data; None where it is not known.
+
+    Raises:
+        TypeError: The model's outputs are not a tensor.
+        ValueError: The outputs don't match the images, the classes or the labels.
     """
     if not torch.is_tensor(logits):
         raise TypeError(
             f"The model gave a {type(logits).__name__}; expected a tensor of logits, "
-            "(images, classes)."
+            "(images, classes). Return it from the model's forward."
         )
     if logits.ndim != 2 or len(logits) != len(labels):
         raise ValueError(
             f"The model gave outputs of shape {tuple(logits.shape)} for {len(labels)} images; "
-            f"expected ({len(labels)}, number of classes), one row of logits an image."
+            f"expected ({len(labels)}, number of classes), one row of logits per image."
         )
     if num_classes is not None and logits.shape[1] != num_classes:
         raise ValueError(
-            f"The model gives {logits.shape[1]} outputs an image, but the images have "
+            f"The model gives {logits.shape[1]} outputs per image, but the images have "
             f"{num_classes} classes. Build it with num_classes={num_classes}."
         )
     if labels.ndim == 2:
@@ -44,17 +52,37 @@ def check_logits(logits: Tensor, labels: Tensor, num_classes: int | None = None)
         )
 
 
+class LogitsCheck:
+    """A call of `check_logits` for every batch of an epoch of training.
+
+    Args:
+        num_classes: The number of classes of the data; None where it is not known.
+    """
+
+    def __init__(self, num_classes: int | None) -> None:
+        self._num_classes = num_classes
+        self._is_first = True
+
+    def __call__(self, logits: Tensor, labels: Tensor) -> None:
+        """Raise unless the logits fit; the first batch's labels are checked on every device.
+
+        On CUDA a label that is too large would make all later operations of the process fail.
+        """
+        check_logits(logits, labels.cpu() if self._is_first else labels, self._num_classes)
+        self._is_first = False
+
+
 def run_model(model: nn.Module, images: Tensor) -> Any:
-    """The model's outputs for a batch.
+    """Return the model's outputs for a batch.
 
     Raises:
-        ValueError: it fails; the message says what of the images the model can't take.
+        ValueError: The forward pass fails; the message says why, and what to do.
     """
     try:
         return model(images)
     except torch.cuda.OutOfMemoryError:
         raise
-    except ValueError as error:  # of batch norm in training, perhaps
+    except ValueError as error:  # batch norm raises it for a single image
         if len(images) > 1 or not model.training:
             raise
         raise ValueError(
@@ -66,7 +94,7 @@ def run_model(model: nn.Module, images: Tensor) -> Any:
 
 
 def _explain(model: nn.Module, images: Tensor, error: Exception) -> str:
-    """Why a model can't take images, in words: by its number format, or else by their shape."""
+    """Return the reason for a failed forward pass: the number format, or else the shape."""
     name = type(unwrap(model)).__name__
     kinds = {weight.dtype for weight in model.parameters() if weight.is_floating_point()}
     if kinds and images.dtype not in kinds:
@@ -82,14 +110,15 @@ def _explain(model: nn.Module, images: Tensor, error: Exception) -> str:
 
 
 def device_of(model: nn.Module) -> torch.device:
-    """The device of the model's parameters (the CPU for a model without any)."""
+    """Return the device of the model's parameters (the CPU for a model without any)."""
     return next(model.parameters(), torch.empty(0)).device
 
 
 def logits_in(outputs: Any) -> list[Any]:
-    """The logits among a network's outputs: of a tuple, as GoogLeNet gives in training, several.
+    """Return the logits among a network's outputs, several where these are a tuple.
 
-    The first are those that count; behind them come further ones of the same shape.
+    The first are the model's logits. The others, of the same shape, are those of auxiliary
+    classifiers, such as GoogLeNet's in training.
     """
     if not isinstance(outputs, tuple | list) or not outputs:
         return [outputs]

@@ -1,4 +1,4 @@
-"""What objects hold in lists, dicts and generators, to be brought back to how it was."""
+"""The contents of lists, dicts and random generators, noted so that they can be restored."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ import torch
 
 
 def holdings(held: Iterable[Any]) -> Callable[[], None]:
-    """Note what is in containers, and in those inside them; the function returned restores it.
+    """Note the contents of nested containers, and return a function that restores them.
 
-    They are the same containers afterwards, with the same objects in the same places. Generators
-    of random numbers in them are restored too. What an object of another kind holds is left alone.
+    The containers stay the same objects, with the same objects in the same places. Random
+    generators in them are restored too. The contents of other objects are left alone.
     """
     seen: set[int] = set()
     restores = [restore for each in held for restore in _restores(each, seen)]

@@ -1,4 +1,4 @@
-"""Trying a model out without changing it."""
+"""Trials of a model that leave it as it was."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
 from cifar_lab.models.holdings import holdings
-from cifar_lab.utils.seeding import chance_kept
+from cifar_lab.utils.seeding import random_state_kept
 
 IMAGE_SHAPE = (3, 32, 32)
 
 
 @contextmanager
 def evaluation_mode(model: nn.Module) -> Iterator[None]:
-    """The model in eval mode; afterwards each of its modules is in the mode it was in."""
+    """Put the model into eval mode for the block; afterwards each module has its mode back."""
     training = {module: module.training for module in model.modules()}
     model.eval()
     try:
@@ -29,12 +29,12 @@ def evaluation_mode(model: nn.Module) -> Iterator[None]:
 
 @contextmanager
 def untouched(model: nn.Module) -> Iterator[None]:
-    """Whatever is tried out inside, the model is afterwards as before, and so is chance.
+    """Restore the model and the random generators at the end of the block.
 
-    That is: values of parameters and buffers, gradients, modes, the attributes that forward passes
-    set, what they add to lists and dicts of the model, its own generators, and those of PyTorch,
-    numpy and Python. Nothing of the model is copied but its tensors' values, so a network may keep
-    whatever it likes.
+    Restored are the values of parameters and buffers, gradients, modes, attributes, the contents
+    of lists and dicts in them, the model's own generators, and the global ones of PyTorch, numpy
+    and Python. Only the values of tensors are copied, so the model may hold objects that can't be
+    copied.
     """
     tensors = [each for each in (*model.parameters(), *model.buffers()) if not is_lazy(each)]
     values = {tensor: tensor.detach().clone() for tensor in tensors}
@@ -46,7 +46,7 @@ def untouched(model: nn.Module) -> Iterator[None]:
     for parameter, _ in gradients:
         parameter.grad = None
     try:
-        with chance_kept():
+        with random_state_kept():
             yield
     finally:
         restore()
@@ -70,7 +70,7 @@ def materialize(model: nn.Module, image_shape: tuple[int, ...] = IMAGE_SHAPE) ->
 
 
 def kind_of(model: nn.Module) -> torch.dtype:
-    """The number format of the images that the model takes: that of its first weights."""
+    """Return the number format of the images that the model takes: that of its first weights."""
     return next(
         (each.dtype for each in model.parameters() if each.is_floating_point()), torch.float32
     )

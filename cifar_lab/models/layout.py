@@ -1,10 +1,10 @@
-"""Convolutions channels-last in memory, for a time and inside a network: its code sees nothing.
+"""Convolutions that compute channels-last in memory for a time, invisibly to the network's code.
 
-On CPUs, and in half precision on GPUs, convolutions are faster where a pixel's channels lie side by
-side. A network is handed plain contiguous images all the same; each of its `Conv2d` layers turns
-what comes in, and what comes out stays turned until something reads it otherwise. `x.view(...)`
-behind a convolution, which takes contiguous features for granted, then reads as `x.reshape(...)`.
-A network that can't take it, or gives other logits, is left as it is.
+On CPUs, and in half precision on GPUs, convolutions are faster where a pixel's channels are next to
+each other in memory. The network still gets contiguous images; each of its `Conv2d` layers converts
+its input, and the features stay channels-last until another layer changes that. `x.view(...)`
+after a convolution assumes contiguous features; it is then computed as `x.reshape(...)`. A network
+that fails in this layout, or gives other logits, keeps its own.
 """
 
 from __future__ import annotations
@@ -21,15 +21,14 @@ from torch.overrides import TorchFunctionMode
 
 from cifar_lab.models.forward import logits_in
 from cifar_lab.models.inspection import evaluation_mode, untouched
-from cifar_lab.models.layers.batch_norm import narrow_norms
 
-TOLERANCE = 1e-3  # between logits, as a share of the largest: rounding, where nothing is wrong
+TOLERANCE = 1e-3  # the largest difference of logits that is rounding, as a share of the largest
 CHANNELS_LAST = torch.channels_last
-OURS = ("torch", "torchvision", "cifar_lab")  # packages
+OURS = ("torch", "torchvision", "cifar_lab")  # packages whose code is known to be safe to try
 
 
 class Layout(Enum):
-    """How a network's features lie in memory while it computes."""
+    """The memory layout of a network's features while it computes."""
 
     PLAIN = "contiguous"
     CHANNELS_LAST = "channels-last"
@@ -37,7 +36,7 @@ class Layout(Enum):
 
     @contextmanager
     def within(self, model: nn.Module) -> Iterator[None]:
-        """The model's convolutions in this layout; afterwards weights lie as they did before."""
+        """Let the model's convolutions compute in this layout for the block."""
         if self is Layout.PLAIN:
             yield
             return
@@ -47,24 +46,24 @@ class Layout(Enum):
                 stack.enter_context(_turning_inputs(layer))
             for weight in _own_weights(layers):
                 stack.enter_context(_turned(weight))
-            stack.enter_context(narrow_norms(model))
             if self is Layout.CHANNELS_LAST_VIEWS:
                 stack.enter_context(_ViewsAsReshapes())
             yield
 
 
 def convolutions(model: nn.Module) -> list[nn.Conv2d]:
-    """The network's 2D convolutions in Python; those of a script are left alone."""
+    """Return the network's 2D convolutions, without those of TorchScript."""
     return [layer for layer in model.modules() if isinstance(layer, nn.Conv2d)]
 
 
 def find_layout(model: nn.Module, images: Tensor, *, train: bool = False) -> Layout:
-    """The fastest layout in which the network gives the logits that it gives in the plain one.
+    """Return the fastest layout in which the network gives the same logits as in the plain one.
 
     Args:
-        model: is left as it was. It is not tried out where hooks watch it, which would see that.
-        images: a batch to try it on, on the model's device.
-        train: it must also run in training mode.
+        model: The network, which is left as it was. One with hooks gets the plain layout, since
+            the hooks would see the trial.
+        images: A batch to try the layouts on, on the model's device.
+        train: Whether the network must also run in training mode.
     """
     if not convolutions(model) or is_watched(model):
         return Layout.PLAIN
@@ -80,7 +79,7 @@ def find_layout(model: nn.Module, images: Tensor, *, train: bool = False) -> Lay
 
 
 def is_watched(model: nn.Module) -> bool:
-    """Whether it has hooks on its forward passes, other than PyTorch's own and this library's."""
+    """Return whether the model has forward hooks other than PyTorch's and this library's."""
     return any(
         not _is_ours(hook)
         for module in model.modules()
@@ -89,22 +88,25 @@ def is_watched(model: nn.Module) -> bool:
 
 
 def is_written_here(model: nn.Module) -> bool:
-    """Whether all its code is PyTorch's and this library's: a pass more or less leaves no trace."""
+    """Return whether all of the model's code is PyTorch's or this library's.
+
+    An additional forward pass of such a model leaves no trace.
+    """
     return not is_watched(model) and all(
         _is_ours(module) and "forward" not in module.__dict__ for module in model.modules()
     )
 
 
 def _is_ours(thing: Any) -> bool:
-    """Whether the class or function comes with PyTorch or this library."""
+    """Return whether a class or function is PyTorch's or this library's."""
     return str(getattr(thing, "__module__", "")).partition(".")[0] in OURS
 
 
 def _logits(model: nn.Module, images: Tensor) -> Any:
-    """What the network gives in eval mode; None where it raises."""
+    """Return the network's logits in eval mode; None where it raises."""
     with evaluation_mode(model):
         try:
-            return logits_in(model(images.clone()))[0]  # which it may change in place
+            return logits_in(model(images.clone()))[0]  # a copy: the model may work in place
         except Exception:
             return None
 
@@ -128,7 +130,7 @@ def _agree(expected: Any, found: Any) -> bool:
 
 
 def _own_weights(layers: list[nn.Conv2d]) -> list[nn.Parameter]:
-    """Weights whose memory is theirs alone: a shared one must stay where it is."""
+    """Return the weights that share their memory with no other tensor: a shared one can't move."""
     weights = {id(weight): weight for layer in layers for weight in layer._parameters.values()}
     kernels = [weight for weight in weights.values() if weight is not None and weight.ndim == 4]
     places = Counter(weight.untyped_storage().data_ptr() for weight in kernels)
@@ -167,7 +169,7 @@ def _turn(layer: nn.Module, inputs: tuple[Any, ...]) -> tuple[Any, ...] | None:
 
 
 class _ViewsAsReshapes(TorchFunctionMode):
-    """`x.view(...)` of features that lie otherwise is a copy, as `x.reshape(...)` makes one."""
+    """A mode in which `x.view(...)` of channels-last features is computed as `x.reshape(...)`."""
 
     def __torch_function__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None

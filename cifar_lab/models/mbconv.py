@@ -1,4 +1,4 @@
-"""Inverted bottlenecks with squeeze-and-excitation: another way to spend a million parameters.
+"""Inverted bottlenecks with squeeze-and-excitation, in networks of under a million parameters.
 
 Sandler et al. 2018 (arXiv:1801.04381); Tan and Le 2019 (arXiv:1905.11946).
 """
@@ -17,11 +17,11 @@ EXPANSION = 6
 
 
 class MBConvBlock(nn.Module):
-    """A 1x1 convolution to six times the channels, 3x3 depthwise, gates, 1x1 down again.
+    """A 1x1 convolution to six times the channels, 3x3 depthwise, gates, and 1x1 back down.
 
-    Neighbouring pixels are looked at where that is cheap, one weight a pixel and channel, and among
-    many channels. The last convolution has no nonlinearity behind it, which would lose some of what
-    few channels hold. The shortcut is the identity; where channels or size change, there is none.
+    The 3x3 convolution is depthwise, so it is cheap although there are many channels. No
+    nonlinearity follows the last convolution, since it would lose information where channels are
+    few. The shortcut is the identity; where channels or size change, there is none.
     """
 
     def __init__(self, in_channels: int, out_channels: int, stride: int = 1) -> None:
@@ -30,10 +30,10 @@ class MBConvBlock(nn.Module):
         self.residual = nn.Sequential(
             he_conv(in_channels, inside, kernel_size=1),
             nn.BatchNorm2d(inside),
-            nn.SiLU(inplace=True),
+            nn.SiLU(),
             nn.Conv2d(inside, inside, 3, stride, padding=1, groups=inside, bias=False),
             nn.BatchNorm2d(inside),
-            nn.SiLU(inplace=True),
+            nn.SiLU(),
             SqueezeExcitation(inside, reduction=4 * EXPANSION),
             he_conv(inside, out_channels, kernel_size=1),
             nn.BatchNorm2d(out_channels),
@@ -41,7 +41,7 @@ class MBConvBlock(nn.Module):
         self.has_shortcut = in_channels == out_channels and stride == 1
 
     def forward(self, x: Tensor) -> Tensor:
-        """Features (N, in_channels, H, W) -> (N, out_channels, H / stride, W / stride)."""
+        """Map features (N, in_channels, H, W) to (N, out_channels, H / stride, W / stride)."""
         return x + self.residual(x) if self.has_shortcut else self.residual(x)
 
 
@@ -52,10 +52,11 @@ class MBConvNet(nn.Module):
     and width through the first group.
 
     Args:
-        stem_channels: that the first convolution gives.
-        groups: (channels, blocks) of each; every group but the first halves height and width.
-        head_channels: going into the linear layer.
-        num_classes: logits in the output.
+        stem_channels: The output channels of the first convolution.
+        groups: The channels and the number of blocks of each group; every group but the first
+            halves height and width.
+        head_channels: The inputs of the linear layer.
+        num_classes: The number of logits per image.
     """
 
     def __init__(
@@ -73,10 +74,10 @@ class MBConvNet(nn.Module):
             *block_groups(MBConvBlock, stem_channels, groups),
             he_conv(groups[-1][0], head_channels, kernel_size=1),
             nn.BatchNorm2d(head_channels),
-            nn.SiLU(inplace=True),
+            nn.SiLU(),
         )
         self.head = nn.Linear(head_channels, num_classes)
 
     def forward(self, images: Tensor) -> Tensor:
-        """Images (N, 3, 32, 32) in [0, 1] -> logits (N, num_classes)."""
+        """Map images (N, 3, 32, 32) in [0, 1] to logits (N, num_classes)."""
         return self.head(self.features(self.normalize(images)).mean(dim=(2, 3)))

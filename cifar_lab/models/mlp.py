@@ -8,13 +8,13 @@ from torch import Tensor, nn
 class SimpleMLP(nn.Module):
     """Two linear layers on the flattened image (assignment A).
 
-    Every pixel has a weight of its own to every hidden unit, so a pattern learnt in one corner
-    says nothing about the same pattern in another.
+    Every pixel has a separate weight to every hidden unit, so a pattern that was learnt in one
+    corner has to be learnt again in another.
 
     Args:
-        input_dim: numbers in one image, 3 x 32 x 32 = 3072.
-        hidden_dim: units in the hidden layer.
-        num_classes: logits in the output.
+        input_dim: The number of values in an image, 3 x 32 x 32 = 3072.
+        hidden_dim: The number of units in the hidden layer.
+        num_classes: The number of logits per image.
     """
 
     def __init__(self, input_dim: int = 3072, hidden_dim: int = 100, num_classes: int = 10) -> None:
@@ -27,5 +27,5 @@ class SimpleMLP(nn.Module):
         )
 
     def forward(self, images: Tensor) -> Tensor:
-        """Images (N, 3, 32, 32) in [0, 1] -> logits (N, num_classes)."""
+        """Map images (N, 3, 32, 32) in [0, 1] to logits (N, num_classes)."""
         return self.layers(images)

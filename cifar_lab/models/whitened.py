@@ -1,4 +1,4 @@
-"""Whitened residual networks with shared weights: the frontier's family."""
+"""Whitened residual networks with shared weights, which the frontier's experiments train."""
 
 from __future__ import annotations
 
@@ -16,14 +16,15 @@ from cifar_lab.models.layers.whitening import Whitening
 
 @dataclass(frozen=True)
 class Stage:
-    """One `SharedStage`, as data.
+    """The description of a `SharedStage`.
 
     Attributes:
-        channels: going out.
-        convs: 3x3 convolutions that a pass goes through.
-        passes: times that they are gone through.
-        pooled_passes: times more, each at half the height and width of the one before.
-        separable: depthwise and pointwise in place of full convolutions.
+        channels: The number of output channels.
+        convs: The number of 3x3 convolutions in a pass.
+        passes: The number of passes at the stage's first resolution.
+        pooled_passes: The number of further passes, each at half the height and width of the one
+            before.
+        separable: Whether convolutions are depthwise and pointwise instead of full ones.
     """
 
     channels: int
@@ -36,8 +37,8 @@ class Stage:
 class SharedStage(nn.Module):
     """A convolution to more channels and max pooling, then residual passes with shared weights.
 
-    Every pass goes through the same convolutions, with batch norms of its own: depth that costs
-    time and next to no parameters (Liao and Poggio 2016, arXiv:1604.03640).
+    Every pass has the same convolutions and separate batch norms. Its depth costs time but few
+    parameters (Liao and Poggio 2016, arXiv:1604.03640).
     """
 
     def __init__(self, in_channels: int, stage: Stage) -> None:
@@ -55,11 +56,11 @@ class SharedStage(nn.Module):
         self.activation = nn.GELU()
 
     def extra_repr(self) -> str:
-        """What the layers don't show."""
+        """Return the settings that the printed layers don't show."""
         return f"passes_before_pooling={self.passes_before_pooling}"
 
     def forward(self, x: Tensor) -> Tensor:
-        """Features (N, in_channels, H, W) -> (N, channels, H / 2, W / 2), or smaller."""
+        """Map features (N, in_channels, H, W) to (N, channels, H / 2, W / 2), or smaller."""
         x = self.activation(self.enter_norm(functional.max_pool2d(self.enter(x), 2)))
         for number, norms in enumerate(self.passes):
             if number >= self.passes_before_pooling:
@@ -72,7 +73,7 @@ class SharedStage(nn.Module):
 
 
 def conv3x3(in_channels: int, out_channels: int) -> nn.Module:
-    """A 3x3 convolution that begins with handing its inputs on as its first outputs (dirac)."""
+    """Return a 3x3 convolution that at first copies its inputs to its first outputs (dirac)."""
     conv = nn.Conv2d(in_channels, out_channels, kernel_size=3, padding=1, bias=False)
     with torch.no_grad():
         nn.init.dirac_(conv.weight[:in_channels])
@@ -80,7 +81,7 @@ def conv3x3(in_channels: int, out_channels: int) -> nn.Module:
 
 
 def separable_conv3x3(in_channels: int, out_channels: int) -> nn.Module:
-    """A depthwise and a pointwise convolution; both begin near handing their inputs on."""
+    """Return a depthwise and a pointwise convolution that at first nearly copy their inputs."""
     depthwise = nn.Conv2d(
         in_channels, in_channels, kernel_size=3, padding=1, groups=in_channels, bias=False
     )
@@ -93,16 +94,16 @@ def separable_conv3x3(in_channels: int, out_channels: int) -> nn.Module:
 
 
 class WhitenedResNet(nn.Module):
-    """Whitening, stages with shared weights, global max pooling, and small logits.
+    """Whitening, stages with shared weights, global max pooling, and scaled logits.
 
-    Small logits keep the first predictions undecided, and the steps of the layer behind them small.
+    Small logits keep the first predictions undecided, and the steps of the linear layer small.
 
     Args:
-        stages: from the images on.
-        logit_scale: what the logits are multiplied by.
-        num_classes: logits in the output.
-        mean: of the images' channels, in [0, 1].
-        std: their standard deviation.
+        stages: The stages, in order.
+        logit_scale: The factor that the logits are multiplied by.
+        num_classes: The number of logits per image.
+        mean: The mean of each channel of images in [0, 1].
+        std: The standard deviation of each channel of images in [0, 1].
     """
 
     def __init__(
@@ -126,34 +127,34 @@ class WhitenedResNet(nn.Module):
         self.logit_scale = logit_scale
 
     def extra_repr(self) -> str:
-        """What the layers don't show."""
+        """Return the settings that the printed layers don't show."""
         return f"logit_scale={self.logit_scale}"
 
     def forward(self, images: Tensor) -> Tensor:
-        """Images (N, 3, 32, 32) in [0, 1] -> logits (N, num_classes)."""
+        """Map images (N, 3, 32, 32) in [0, 1] to logits (N, num_classes)."""
         features = self.features(self.whitening(self.normalize(images)))
         return self.logit_scale * self.head(features.amax(dim=(2, 3)))
 
 
 def frontier_wide(num_classes: int = 10) -> WhitenedResNet:
-    """For assignment A's budget, that of the wide bottleneck ResNet: 119,544 parameters."""
+    """Build the network with fewer parameters than the wide bottleneck ResNet: 119,544."""
     stages = [Stage(32), Stage(64, passes=2, pooled_passes=1)]
     return WhitenedResNet(stages, num_classes=num_classes)
 
 
 def frontier_tiny(num_classes: int = 10) -> WhitenedResNet:
-    """For the small bottleneck ResNet's accuracy, from a tenth of its parameters: 3,312."""
+    """Build the network with a tenth of the small bottleneck ResNet's parameters: 3,312."""
     stages = [Stage(32, convs=1, passes=3, pooled_passes=2, separable=True)]
     return WhitenedResNet(stages, num_classes=num_classes)
 
 
 def frontier_94(num_classes: int = 10) -> WhitenedResNet:
-    """For 94 % on CIFAR-10 with under a million parameters: 902,072."""
+    """Build the network for 94 % on CIFAR-10 with under a million parameters: 902,072."""
     stages = [Stage(64), Stage(128), Stage(128)]
     return WhitenedResNet(stages, num_classes=num_classes)
 
 
 def frontier_100(num_classes: int = 100) -> WhitenedResNet:
-    """For CIFAR-100 with under a million parameters: 914,616, and 88 million MACs."""
+    """Build the network for CIFAR-100 with under a million parameters: 914,616, 88 million MACs."""
     stages = [Stage(64), Stage(128, passes=2), Stage(128, passes=2)]
     return WhitenedResNet(stages, num_classes=num_classes, mean=CIFAR100_MEAN, std=CIFAR100_STD)

@@ -15,20 +15,19 @@ from cifar_lab.models.layers.normalize import Normalize
 
 
 class WideBlock(nn.Module):
-    """Twice batch norm, ReLU and a 3x3 convolution, then gates, added to a shortcut.
+    """Batch norm, ReLU and a 3x3 convolution twice, then gates, added to a shortcut.
 
-    The shortcut is the identity; where channels or size change, it is a 1x1 convolution of what the
-    first batch norm and ReLU give, as in the paper's own code. The stride is the first 3x3
-    convolution's.
+    The shortcut is the identity; where channels or size change, it is a 1x1 convolution after the
+    first batch norm and ReLU, as in the paper's own code. The first 3x3 convolution has the stride.
     """
 
     def __init__(self, in_channels: int, out_channels: int, stride: int = 1) -> None:
         super().__init__()
-        self.activate = nn.Sequential(nn.BatchNorm2d(in_channels), nn.ReLU(inplace=True))
+        self.activate = nn.Sequential(nn.BatchNorm2d(in_channels), nn.ReLU())
         self.residual = nn.Sequential(
             he_conv(in_channels, out_channels, kernel_size=3, stride=stride),
             nn.BatchNorm2d(out_channels),
-            nn.ReLU(inplace=True),
+            nn.ReLU(),
             he_conv(out_channels, out_channels, kernel_size=3),
             SqueezeExcitation(out_channels),
         )
@@ -37,7 +36,7 @@ class WideBlock(nn.Module):
             self.shortcut = he_conv(in_channels, out_channels, kernel_size=1, stride=stride)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Features (N, in_channels, H, W) -> (N, out_channels, H / stride, W / stride)."""
+        """Map features (N, in_channels, H, W) to (N, out_channels, H / stride, W / stride)."""
         activated = self.activate(x)
         shortcut = x if self.shortcut is None else self.shortcut(activated)
         return shortcut + self.residual(activated)
@@ -46,13 +45,14 @@ class WideBlock(nn.Module):
 class WideResNet(nn.Module):
     """A 3x3 convolution, groups of wide blocks, batch norm, ReLU, global average pooling, linear.
 
-    Convolutions begin as `he_conv` says; linear layers and batch norms as PyTorch's do. The
-    normalisation with CIFAR-100's statistics is its first layer.
+    Convolutions are initialised by `he_conv`, linear layers and batch norms as PyTorch does by
+    default. The normalisation with CIFAR-100's statistics is its first layer.
 
     Args:
-        stem_channels: that the first convolution gives.
-        groups: (channels, blocks) of each; every group but the first halves height and width.
-        num_classes: logits in the output.
+        stem_channels: The output channels of the first convolution.
+        groups: The channels and the number of blocks of each group; every group but the first
+            halves height and width.
+        num_classes: The number of logits per image.
     """
 
     def __init__(
@@ -65,10 +65,10 @@ class WideResNet(nn.Module):
             he_conv(3, stem_channels, kernel_size=3),
             *block_groups(WideBlock, stem_channels, groups),
             nn.BatchNorm2d(channels),
-            nn.ReLU(inplace=True),
+            nn.ReLU(),
         )
         self.head = nn.Linear(channels, num_classes)
 
     def forward(self, images: Tensor) -> Tensor:
-        """Images (N, 3, 32, 32) in [0, 1] -> logits (N, num_classes)."""
+        """Map images (N, 3, 32, 32) in [0, 1] to logits (N, num_classes)."""
         return self.head(self.features(self.normalize(images)).mean(dim=(2, 3)))

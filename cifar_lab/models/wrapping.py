@@ -1,8 +1,8 @@
 """Wrappers around a network (DataParallel, `torch.compile`, averages), and the network inside.
 
-A wrapper computes what the network in it does, and writes its own name before those of the
-tensors: "module." or "_orig_mod.". What is stored has the network's own names, and is loaded
-whatever wrapping either side has.
+A wrapper computes the same as the network inside, but its `state_dict` has a prefix before the
+tensors' names: "module." or "_orig_mod.". Files hold the network's own names, and load into a
+network with or without wrappers.
 """
 
 from __future__ import annotations
@@ -16,30 +16,32 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 from torch.optim.swa_utils import AveragedModel
 
-COUNTER = "n_averaged"  # AveragedModel's own tensor, beside those of the model in it
+from cifar_lab.models.former import renamed
+
+COUNTER = "n_averaged"  # AveragedModel's own tensor, in addition to those of the model inside
 COMPILED_PART = re.compile(r"(^|\.)_orig_mod\.")
 
 
 def unwrap(model: nn.Module) -> nn.Module:
-    """The network inside DataParallel, DistributedDataParallel, `torch.compile`, AveragedModel.
+    """Return the network inside DataParallel, DistributedDataParallel, compile and AveragedModel.
 
-    They may be nested in any order; a model in none of them is what is returned.
+    These may be nested in any order; a model without wrappers is returned as it is.
     """
     inner = _inside(model)
     return model if inner is None else unwrap(inner)
 
 
 def _inside(model: nn.Module) -> nn.Module | None:
-    """The model in the outermost wrapper, if there is one."""
+    """Return the model in the outermost wrapper; None where there is no wrapper."""
     if isinstance(model, nn.DataParallel | DistributedDataParallel | AveragedModel):
         return model.module
-    # By its name: the class comes with torch._dynamo, which takes seconds to import.
+    # By name: importing the class of torch._dynamo takes seconds.
     return dict(model._modules.items()).get("_orig_mod")
 
 
 @contextmanager
 def unwrapped_parts(model: nn.Module) -> Iterator[None]:
-    """The model with the networks in the place of wrappers around its parts, for this block."""
+    """Replace wrapped parts of the model by the networks inside them, for the block."""
     wrapped = [
         (parent, name, part)
         for parent in list(model.modules())
@@ -56,40 +58,41 @@ def unwrapped_parts(model: nn.Module) -> Iterator[None]:
 
 
 def plain_state(state: Mapping[str, Any]) -> dict[str, Any]:
-    """A `state_dict` under the names that the network has without any wrapper.
+    """Return a `state_dict` with the names that the network has without any wrapper.
 
-    "module." and "_orig_mod." go where all names begin with them, "_orig_mod." also inside a name,
-    where a part was compiled, and AveragedModel's counter with its "module.".
+    Removed are the prefixes "module." and "_orig_mod." where all names have them, "_orig_mod."
+    inside a name, where a part was compiled, and AveragedModel's counter.
 
     Raises:
-        TypeError: not a mapping from names.
+        TypeError: The state is not a mapping from names.
     """
     return {plain: state[name] for name, plain in _plain_names(state).items()}
 
 
 def load_plain_state(model: nn.Module, state: Mapping[str, Any]) -> None:
-    """Load a `state_dict` into the model inside, whatever wrapping either side has.
+    """Load a `state_dict` into the network inside; it may be saved from another wrapper.
 
-    Of tensors that the model ties (one under several names), one name is enough.
+    One name is enough for a tensor that the model has under several names.
 
     Raises:
-        TypeError: the state is not a mapping from names.
-        RuntimeError: it is of another model, as `load_state_dict` says it.
+        TypeError: The state is not a mapping from names.
+        RuntimeError: The state is another model's; the message is `load_state_dict`'s.
     """
     unwrap(model).load_state_dict(state_for(model, state))
 
 
 def state_for(model: nn.Module, state: Mapping[str, Any]) -> dict[str, Any]:
-    """A `state_dict` under the names of the model inside, whatever wrapping either side has.
+    """Return a `state_dict` under the names that the network inside the model has.
 
-    What the model has no name for keeps the one that it has without wrappers.
+    Tensors that the network does not have keep their names without wrappers.
 
     Raises:
-        TypeError: the state is not a mapping from names.
+        TypeError: The state is not a mapping from names.
     """
     model = unwrap(model)
     own = model.state_dict()
-    plain_own, given = _plain_names(own), plain_state(state)
+    plain_own = _plain_names(own)
+    given = renamed(plain_state(state), set(plain_own.values()))
     tied = _tied_names(model)
     translated: dict[str, Any] = type(own)()
     for name in own:
@@ -98,21 +101,22 @@ def state_for(model: nn.Module, state: Mapping[str, Any]) -> dict[str, Any]:
         found = next((one for one in (plain, *others) if one in given), None)
         if found is not None:
             translated[name] = given[found]
-        elif name not in plain_own and name in state:  # a network's own tensor of that name
+        elif name not in plain_own and name in state:  # the network's own tensor named COUNTER
             translated[name] = state[name]
     known = set(plain_own.values())
     translated |= {name: value for name, value in given.items() if name not in known}
     if translated.keys() == own.keys() and hasattr(own, "_metadata"):
-        # The versions of the layers: nothing is missing, so nothing is of before a version.
+        # The versions of the layers: no tensor is missing, so all are of today's versions.
         translated._metadata = own._metadata  # type: ignore[attr-defined]
     return translated
 
 
 def _plain_names(state: Mapping[str, Any]) -> dict[str, str]:
-    """Each name -> the one without wrappers; AveragedModel's counter has none."""
+    """Map each name to the one without wrappers; leave out AveragedModel's counter."""
     if not isinstance(state, Mapping) or not all(isinstance(name, str) for name in state):
         raise TypeError(
-            f"This is a {type(state).__name__}; expected a state_dict: tensors by their names."
+            f"This is a {type(state).__name__}; expected a state_dict: a mapping from names to "
+            "tensors. Use model.state_dict()."
         )
     plain = {name: name for name in state}
     while plain:
@@ -127,7 +131,7 @@ def _plain_names(state: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _tied_names(model: nn.Module) -> dict[str, list[str]]:
-    """The names of each tensor that has several, under each of them."""
+    """Map each name of a tensor that has several names to all of them."""
     by_tensor: dict[int, list[str]] = {}
     tensors: list[tuple[str, Tensor]] = [
         *model.named_parameters(remove_duplicate=False),

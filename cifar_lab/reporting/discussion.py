@@ -1,6 +1,6 @@
 """Assignment B's discussion: the figures behind each of its five headings, taken from the runs.
 
-Each function returns Markdown. What follows from the figures is for the author to say.
+Each function returns Markdown. The conclusions from the figures are left to the author.
 """
 
 from __future__ import annotations
@@ -11,17 +11,24 @@ from collections.abc import Sequence
 from torch import nn
 
 from cifar_lab.data.image_set import ImageSet
-from cifar_lab.experiments.ablation import Trial
 from cifar_lab.experiments.results import Result
+from cifar_lab.experiments.variants import Trial
 from cifar_lab.models.counting import MAX_PARAMETERS, count_parameters
 from cifar_lab.training.schedule import learning_rate_at
+from cifar_lab.utils.markdown import markdown_table
+from cifar_lab.utils.statistics import standard_error
 
 
 def architecture(result: Result, baseline: Result, trials: Sequence[Trial]) -> str:
-    """Where the parameters and the work are, against the starting point.
+    """Describe where the parameters and the work are, compared with the baseline.
+
+    Args:
+        result: A run, with its model.
+        baseline: The run to compare it with.
+        trials: Short runs, the first with everything, the others with something left out.
 
     Raises:
-        ValueError: the result comes without its model.
+        ValueError: The result comes without its model.
     """
     if result.model is None:
         raise ValueError("The result has no model; load it with load_result(..., with_model=True).")
@@ -40,7 +47,7 @@ def architecture(result: Result, baseline: Result, trials: Sequence[Trial]) -> s
     lines = [
         f"- {result.title}: {result.parameters:,} parameters, "
         f"{100 * result.parameters / MAX_PARAMETERS:.0f} % of the {MAX_PARAMETERS:,} it must stay "
-        f"below; {result.macs:,} multiply-accumulates an image.",
+        f"below; {result.macs:,} multiply-accumulates per image.",
         f"- {baseline.title}: {baseline.parameters:,} parameters, {baseline.macs:,} "
         "multiply-accumulates.",
         "- Where the parameters are: "
@@ -59,7 +66,7 @@ def architecture(result: Result, baseline: Result, trials: Sequence[Trial]) -> s
 
 
 def _kind(module: nn.Module) -> str | None:
-    """What a layer with parameters is called; None for a module that only holds others."""
+    """Return the kind of a layer with parameters; None for a module that only holds others."""
     if isinstance(module, nn.Conv2d):
         height, width = module.kernel_size
         if height == width == 1:
@@ -76,10 +83,11 @@ def _is_depthwise(convolution: nn.Conv2d) -> bool:
 
 
 def hyperparameters(result: Result, trials: Sequence[Trial]) -> str:
-    """What the run was made with, how the accuracy came about, and what it cost."""
+    """Describe the run's settings, the course of its accuracy, and what it cost."""
     recipe, history = result.recipe, result.history
     accuracies = [_validation(result, epoch) for epoch in range(len(history))]
     last = len(history)
+    device = result.environment.get("device_name", result.environment.get("device"))
     marks = [mark for mark in (1, recipe.warmup_epochs, last // 2, last) if 1 <= mark <= last]
     lines = [
         f"- Learning rate {recipe.learning_rate:g} at most, {recipe.warmup_epochs} epochs of "
@@ -90,19 +98,24 @@ def hyperparameters(result: Result, trials: Sequence[Trial]) -> str:
             f"{accuracies[mark - 1]:.2f} % after epoch {mark}" for mark in sorted(set(marks))
         )
         + ".",
-        f"- {result.seconds / 60:.1f} minutes of training ({result.seconds / last:.1f} s an epoch) "
-        f"on {result.environment.get('device_name', result.environment.get('device'))} in "
-        f"{result.precision}, and {_seconds(trials) / 60:.1f} for the short runs.",
+        f"- {result.seconds / 60:.1f} minutes of training "
+        f"({result.seconds / last:.1f} s per epoch) on {device} in {result.precision}, and "
+        f"{_seconds(trials) / 60:.1f} for the short runs.",
     ]
     return "\n".join(lines + _differences(trials, "hyperparameters"))
 
 
 def _seconds(trials: Sequence[Trial]) -> float:
-    return sum(record.seconds for trial in trials for record in trial.history)
+    return sum(
+        record.seconds
+        for trial in trials
+        for history in trial.histories.values()
+        for record in history
+    )
 
 
 def regularisation(result: Result, trials: Sequence[Trial], steps_per_epoch: int) -> str:
-    """What keeps the network from learning its training images by heart."""
+    """Describe what keeps the network from overfitting its training images."""
     recipe, classes = result.recipe, result.num_classes
     lines = [
         f"- Training loss after the last epoch: {result.history[-1].train_loss:.4f}, measured on "
@@ -128,7 +141,7 @@ def regularisation(result: Result, trials: Sequence[Trial], steps_per_epoch: int
 
 
 def optimizer(result: Result, baseline: Result, trials: Sequence[Trial]) -> str:
-    """What moves the weights, against the starting point's optimizer."""
+    """Describe what moves the weights, compared with the baseline's optimizer."""
     last, first = baseline.history[-1], result.history[0]
     momentum = f"momentum {baseline.recipe.momentum:g}"
     lines = [
@@ -147,18 +160,18 @@ def optimizer(result: Result, baseline: Result, trials: Sequence[Trial]) -> str:
 def validation_scheme(
     result: Result, train: ImageSet, validation: ImageSet, graded: float, test: ImageSet
 ) -> str:
-    """What was selected by which images, and what the test set was used for.
+    """Describe what was selected on which images, and what the test set was used for.
 
     Args:
-        result: of the run.
-        train: the images it was trained on.
-        validation: the images its epoch was selected by.
-        graded: test accuracy in percent, as `evaluate` gave it for the weights loaded again.
-        test: the test images, which know how many times they were evaluated on in this session.
+        result: The run.
+        train: The images that it was trained on.
+        validation: The images that its epoch was selected on.
+        graded: Test accuracy in percent, as `evaluate` returned it for the weights loaded again.
+        test: The test images, which know how many times they were evaluated on in this session.
     """
     accuracies = [_validation(result, epoch) for epoch in range(len(result.history))]
     best = max(accuracies)
-    error = 100 * math.sqrt(best / 100 * (1 - best / 100) / len(validation))
+    error = standard_error(best, len(validation))
     share = 100 * len(validation) / (len(train) + len(validation))
     return "\n".join(
         [
@@ -190,16 +203,17 @@ def _validation(result: Result, epoch: int) -> float:
 
 
 def _differences(trials: Sequence[Trial], heading: str) -> list[str]:
-    """A line for each short run that leaves out something of the heading's: what that changed."""
+    """Return a line for each short run without something of the heading: what that changed."""
     lines = []
     for trial in trials:
         if trial.heading != heading:
             continue
         everything = trials[0]
         change = trial.accuracy - everything.accuracy
-        shares = [trial.accuracy / 100, everything.accuracy / 100]
-        variance = sum(share * (1 - share) for share in shares) / trial.validation_images
-        noise = 200 * math.sqrt(variance)
+        errors = (
+            standard_error(one.accuracy, one.validation_images) for one in (trial, everything)
+        )
+        noise = 2 * math.hypot(*errors)
         lines.append(
             f"- Short run, {trial.title}: {trial.accuracy:.2f} % in place of "
             f"{everything.accuracy:.2f} % ({change:+.2f}; two standard errors are {noise:.2f})."
@@ -208,18 +222,15 @@ def _differences(trials: Sequence[Trial], heading: str) -> list[str]:
 
 
 def parameter_table(model: nn.Module) -> str:
-    """A Markdown table of a model's parts: each child's parameters, and their sum."""
-    rows = [
-        f"| {name} | {count_parameters(child):,} |"
-        for name, child in _parts(model)
-        if count_parameters(child)
-    ]
-    total = f"| **all** | **{count_parameters(model):,}** |"
-    return "\n".join(["| part | parameters |", "|---|---|", *rows, total])
+    """Return a Markdown table of a model's parts: each child's parameters, and their sum."""
+    counts = [(name, count_parameters(child)) for name, child in _parts(model)]
+    rows = [(name, f"{count:,}") for name, count in counts if count]
+    total = ("**all**", f"**{count_parameters(model):,}**")
+    return markdown_table(["part", "parameters"], [*rows, total])
 
 
 def _parts(model: nn.Module) -> list[tuple[str, nn.Module]]:
-    """The model's children, a `Sequential` among them taken apart."""
+    """Return the model's children, with the parts of a `Sequential` in its place."""
     parts: list[tuple[str, nn.Module]] = []
     for name, child in model.named_children():
         if isinstance(child, nn.Sequential):

@@ -1,4 +1,4 @@
-"""Keep the memory that one training step frees for the next one."""
+"""A setting of the memory allocator: freed memory is kept for the next training step."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ LARGEST_INT = 2**31 - 1
 
 @cache
 def keep_freed_memory() -> bool:
-    """Tell glibc's `malloc` to keep freed blocks, however large; say whether it will.
+    """Make glibc's `malloc` keep freed blocks of any size, and return whether it does.
 
-    By itself it returns blocks of 32 MiB and more to the system at once. A training step on the CPU
-    frees and allocates dozens of those, and the system clears every page of them anew: a fifth of
-    SmallCIFARNet's time. The process then holds its peak until it ends. Other C libraries and
-    systems stay as they are.
+    By default it returns blocks of 32 MiB and more to the system at once. A training step on the
+    CPU frees and allocates dozens of these, and the system clears each page every time: a fifth of
+    SmallCIFARNet's time. With this setting the process holds its peak memory until it ends. Other
+    C libraries and systems are left as they are.
     """
     if not sys.platform.startswith("linux"):
         return False

@@ -1,4 +1,4 @@
-"""Batch norm's running statistics, computed anew when training is over."""
+"""Batch norm's running statistics, computed again after training."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ from cifar_lab.models.forward import device_of
 from cifar_lab.models.inspection import evaluation_mode
 from cifar_lab.utils.seeding import derive_seed
 
-LARGEST_BATCH = 500  # images; statistics of small batches are too small by what differs among them
+LARGEST_BATCH = 500  # images; the variance within small batches is too small
 
 
 def reestimate_norms(model: nn.Module, train: ImageSet, *, seed: int = 0) -> None:
-    """Set the running statistics of batch norms to those of the images, by the model's weights.
+    """Compute batch norm's running statistics again, from the images and the final weights.
 
-    What training leaves in them is of augmented and mixed images, and, where weights were averaged,
-    of other weights than the average. They become the mean over batches of about the same size,
-    each normalised by its own statistics, in float32 and without dropout, as PyTorch's `update_bn`
-    computes them (Izmailov et al. 2018, arXiv:1803.05407). A model without batch norm stays as it
-    is; modes and PyTorch's global generator do in any case.
+    During training they are collected from augmented and mixed images, and, where weights are
+    averaged, with other weights than the average. Here they become the mean over batches of about
+    the same size, each normalised by its own statistics, in float32 and without dropout, as
+    PyTorch's `update_bn` computes them (Izmailov et al. 2018, arXiv:1803.05407). A model without
+    batch norm, modes, and PyTorch's global generator are left as they are.
 
     Args:
-        model: on the device where it is to be run.
-        train: training images, taken as they are.
-        seed: of the order of the images, and of what the model draws other than dropout.
+        model: The model, on the device where it runs.
+        train: The training images, which are not augmented.
+        seed: Seeds the order of the images, and random numbers in the model other than dropout.
     """
     batches = math.ceil(len(train) / LARGEST_BATCH)
     loader = Batches(
@@ -46,7 +46,7 @@ def reestimate_norms(model: nn.Module, train: ImageSet, *, seed: int = 0) -> Non
 
 
 class _WithoutDropout(nn.Module):
-    """A model whose dropout stays off in training mode too: statistics are for evaluation."""
+    """A model whose dropout stays off in training mode, since the statistics are for evaluation."""
 
     def __init__(self, model: nn.Module) -> None:
         super().__init__()

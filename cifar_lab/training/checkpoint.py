@@ -1,4 +1,4 @@
-"""Weights and checkpoints in files that are whole or not there at all."""
+"""Weights and checkpoints in files that are complete or absent."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import pickle
 import re
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ import torch
 from torch import nn
 
 from cifar_lab.data.leakage import dataset_of
+from cifar_lab.models.former import present_digest
 from cifar_lab.models.wrapping import load_plain_state, unwrap
 from cifar_lab.training.recipe import Recipe
 from cifar_lab.training.state import TrainingState
@@ -24,7 +26,7 @@ from cifar_lab.utils.plain import plain
 
 CHECKPOINT_FORMAT = "cifar-lab checkpoint 1"
 _builders = {"scalar": np.float64().__reduce__()[0], "_reconstruct": np.zeros(0).__reduce__()[0]}
-# What numbers of numpy are in a file, beside weights: such as the accuracy that they reached.
+# Types of numpy's numbers that a file may hold in addition to weights, such as an accuracy.
 NUMPY_NUMBERS: list[Any] = [
     np.ndarray,
     np.dtype,
@@ -35,24 +37,23 @@ NUMPY_NUMBERS: list[Any] = [
         for name, build in _builders.items()
     ),
 ]
-WEIGHTS_NAMES = ("model_state_dict", "state_dict", "model")  # in a checkpoint of the user's own
+WEIGHTS_NAMES = ("model_state_dict", "state_dict", "model")  # in a custom checkpoint
 
 
 def save_weights(model: nn.Module, path: str | Path) -> None:
     """Save the model's `state_dict` (parameters and buffers), on the CPU, atomically.
 
-    Of a model in a wrapper (`nn.DataParallel`, `torch.compile`, `AveragedModel`) it is that of the
-    network inside.
+    For a model in a wrapper, such as `nn.DataParallel`, it is that of the network inside.
 
     Raises:
-        ValueError: it holds something that could not be loaded again without running code.
-        OSError: the file can't be written.
+        ValueError: The `state_dict` holds an object that can't be loaded without running code.
+        OSError: The file can't be written.
     """
     _write_checked(path, weights_of(model))
 
 
 def weights_of(model: nn.Module) -> dict[str, Any]:
-    """The `state_dict` of the network inside, on the CPU."""
+    """Return the `state_dict` of the network inside any wrapper, on the CPU."""
     weights = unwrap(model).state_dict()
     for name, value in weights.items():
         if torch.is_tensor(value):
@@ -63,13 +64,12 @@ def weights_of(model: nn.Module) -> dict[str, Any]:
 def load_weights(model: nn.Module, path: str | Path) -> None:
     """Load a `state_dict` into the model, running no code from the file.
 
-    The model and the one that the weights are of may be in wrappers, each in its own. A checkpoint
-    is taken too: of `fit`, or a dict with the `state_dict` under "model_state_dict", "state_dict"
-    or "model".
+    The model, and the one that was saved, may be in different wrappers. The file may also be a
+    checkpoint: that of `fit`, or a dict with the `state_dict` under one of `WEIGHTS_NAMES`.
 
     Raises:
-        FileNotFoundError: there is no such file.
-        ValueError: the file is damaged or no `state_dict`, or it is of another model.
+        FileNotFoundError: There is no such file.
+        ValueError: The file is damaged, holds no `state_dict`, or another model's.
     """
     path = user_path(path)
     if not path.is_file():
@@ -91,10 +91,10 @@ def load_weights(model: nn.Module, path: str | Path) -> None:
 
 
 def _weights_in(content: Any) -> Any:
-    """The `state_dict` in a checkpoint; anything else as it is."""
+    """Return the `state_dict` in a checkpoint; anything else as it is."""
     if not isinstance(content, Mapping):
         return content
-    if content.get("format") == CHECKPOINT_FORMAT:  # what the run would leave, ended here
+    if content.get("format") == CHECKPOINT_FORMAT:  # as `TrainingState.leave_final_weights`
         state = content["state"]
         return state["best_weights"] or state["average"] or state["model"]
     for name in WEIGHTS_NAMES:
@@ -104,16 +104,16 @@ def _weights_in(content: Any) -> Any:
 
 
 def save_checkpoint(path: str | Path, state: TrainingState, run: Mapping[str, Any]) -> None:
-    """Save all that resuming needs. The checkpoint before stays, as `PATH.previous`.
+    """Save all that resuming needs; keep the previous checkpoint as `PATH.previous`.
 
     Args:
-        path: the checkpoint.
-        state: of the run.
-        run: what else the run depends on (seed, precision, ...), as plain values.
+        path: The checkpoint.
+        state: The run's state.
+        run: The other facts that the run depends on (seed, precision, ...), as plain values.
 
     Raises:
-        ValueError: it holds something that could not be loaded again; the checkpoint before stays.
-        OSError: the file can't be written, or the disk is full.
+        ValueError: The state holds an object that can't be loaded; the old checkpoint stays.
+        OSError: The file can't be written, or the disk is full.
     """
     path = user_path(path)
     content = {
@@ -123,18 +123,18 @@ def save_checkpoint(path: str | Path, state: TrainingState, run: Mapping[str, An
         "state": state.state_dict(),
     }
 
-    def keep_the_one_before() -> None:
+    def keep_previous() -> None:
         if path.exists():
             copy_atomically(path, _previous(path))
 
-    _write_checked(path, content, then=keep_the_one_before)
+    _write_checked(path, content, then=keep_previous)
 
 
 def to_bytes(content: Any) -> bytes:
-    """What `torch.save` writes of tensors and plain values, read back without running code.
+    """Return `torch.save`'s bytes of tensors and plain values, after a check that they load again.
 
     Raises:
-        ValueError: it holds something else, which the message names.
+        ValueError: The content holds something else, which the message names.
     """
     file = _serialised(content)
     _check_readable(file)
@@ -144,13 +144,13 @@ def to_bytes(content: Any) -> bytes:
 def _write_checked(
     path: str | Path, content: Any, *, then: Callable[[], None] = lambda: None
 ) -> None:
-    """Write it to a file, read that back, call `then`, and only then put it in place."""
+    """Write a temporary file, check that it loads, call `then`, and rename the file to `path`."""
 
     def check(temporary: Path) -> None:
         _check_readable(temporary)
         then()
 
-    # In memory first: of a full disk torch.save says nothing that names the disk.
+    # In memory first: torch.save's own error for a full disk does not name the disk.
     file = _serialised(content)
     write_atomically(path, lambda target: target.write(file.getbuffer()), check=check)
 
@@ -176,48 +176,70 @@ def _check_readable(file: Path | io.BytesIO) -> None:
 def _unreadable(reason: str) -> ValueError:
     return ValueError(
         f"This can't be saved so that it loads again: {reason}. Expected tensors, numbers, texts, "
-        "and lists and dicts of them: look at what the model's state_dict holds beside its tensors "
+        "and lists and dicts of them. Check the model's state_dict for other objects "
         "(get_extra_state)."
     )
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """The file in which a run is saved, and from which it is resumed.
+
+    Attributes:
+        path: The file; None for a run that is not saved.
+        run: The other facts that the run depends on (seed, precision, ...), as plain values.
+    """
+
+    path: str | Path | None
+    run: Mapping[str, Any] = field(default_factory=dict)
+
+    def begin(self, state: TrainingState, *, resume: bool) -> None:
+        """Load the saved state, if there is one; see `begin_or_resume`."""
+        if self.path is not None:
+            begin_or_resume(self.path, state, self.run, resume=resume)
+
+    def save(self, state: TrainingState) -> None:
+        """Save all that resuming needs; see `save_checkpoint`."""
+        if self.path is not None:
+            save_checkpoint(self.path, state, self.run)
 
 
 def begin_or_resume(
     path: str | Path, state: TrainingState, run: Mapping[str, Any], *, resume: bool
 ) -> None:
-    """Bring the state to where the checkpoint was saved; without one, leave it at the start.
+    """Load the state from the checkpoint; leave it as it is where there is no checkpoint yet.
 
     Raises:
-        FileExistsError: there is a checkpoint, and `resume` is false.
-        ValueError: it is damaged, no checkpoint, or of another recipe, run or model.
+        FileExistsError: There is a checkpoint, and `resume` is False.
+        IsADirectoryError: The path is that of a folder.
+        ValueError: The file is damaged, no checkpoint, or that of another recipe, run or model.
     """
     path = user_path(path)
-    for unfinished in path.parent.glob(
-        f".{glob.escape(path.name)}*"
-    ):  # of a process that was killed
-        unfinished.unlink()
+    for temporary in path.parent.glob(f".{glob.escape(path.name)}*"):  # left by a killed process
+        temporary.unlink()
     if not path.exists():
         return
     if path.is_dir():
         raise IsADirectoryError(f"{path} is a folder; expected a file for the checkpoint in it.")
     if not resume:
         raise FileExistsError(
-            f"{path} holds a run already. Go on with it (resume=True, --resume), or give another "
-            "file, or move it away to start anew."
+            f"{path} already holds a run. Resume it (resume=True, --resume), give another file, or "
+            "move it away to start from scratch."
         )
-    remedy = f"Move it away to start anew{_previous_hint(path)}."
+    remedy = f"Move it away to start from scratch{_previous_hint(path)}."
     content = _load_plain(path, f"{path} is damaged or no checkpoint of a training run. {remedy}")
     if not isinstance(content, dict) or content.get("format") != CHECKPOINT_FORMAT:
         raise ValueError(f"{path} is no checkpoint of a training run. {remedy}")
     here = state.recipe.to_dict() | plain(run)
     try:
-        # Read as a recipe, one of before a setting was there has that setting's default.
-        there = Recipe.from_dict(content["recipe"]).to_dict() | content["run"]
+        # `from_dict` gives settings that the file is too old to have their defaults.
+        there = Recipe.from_dict(content["recipe"]).to_dict() | _run_of(content)
     except (TypeError, ValueError) as error:
         raise ValueError(f"{path} is of another version of cifar_lab: {error}. {remedy}") from error
     differences = [
         f"{name} is {value!r} here, {there[name]!r} there"
         for name, value in here.items()
-        if name in there and value != there[name]  # one of before it was noted says nothing of it
+        if name in there and value != there[name]  # files of earlier versions lack some facts
     ]
     if differences:
         raise ValueError(
@@ -234,20 +256,27 @@ def begin_or_resume(
 
 
 def is_of(path: str | Path, recipe: Recipe, dataset: str, architecture: str) -> bool:
-    """Whether going on from the checkpoint makes sense by that recipe, on that data, that model.
+    """Return whether the checkpoint is of this recipe, dataset and architecture, or unreadable.
 
-    True for a file that can't be read as well: `begin_or_resume` says what is wrong with it, and
-    with one of the same dataset's other images.
+    `begin_or_resume` explains why a file is unreadable, and also compares the images themselves.
     """
     try:
         content = torch.load(user_path(path), map_location="cpu", weights_only=True)
         there = Recipe.from_dict(content["recipe"])
-        run = {"images": "", "model": architecture, **content["run"]}
+        run = {"images": "", "model": architecture, **_run_of(content)}
         return (there, run["model"]) == (recipe, architecture) and (
             dataset_of(run["images"]) in ("", dataset)
         )
     except Exception:  # a damaged file makes torch.load raise almost anything
         return True
+
+
+def _run_of(content: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the facts that a checkpoint's run depends on, with today's architecture digest."""
+    run = dict(content["run"])
+    if "model" in run:
+        run["model"] = present_digest(run["model"])
+    return run
 
 
 def _previous(path: Path) -> Path:
@@ -258,11 +287,11 @@ def _previous_hint(path: Path) -> str:
     previous = _previous(path)
     if not previous.exists():
         return ""
-    return f", or go on from the one saved before it: rename {previous.name} to {path.name}"
+    return f", or resume from the one saved before it: rename {previous.name} to {path.name}"
 
 
 def _load_plain(path: str | Path, message: str) -> Any:
-    """Tensors and plain values from a file, running no code from it; `message` if it holds else."""
+    """Load tensors and plain values from a file, or raise a ValueError with the message."""
     allowed = getattr(torch.serialization, "safe_globals", nullcontext)(NUMPY_NUMBERS)
     try:
         with allowed:

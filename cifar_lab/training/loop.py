@@ -1,59 +1,37 @@
-"""One training loop for every experiment.
+"""The training loop of every experiment.
 
 for every epoch:                      `fit`
     for every batch:                  `train_epoch`
         forward, loss, backward, step
-    measure, record, print a line
+    measure, record, save, print a line
 """
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from statistics import fmean
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from tqdm.std import tqdm
 
-from cifar_lab.data.augment import Compose
-from cifar_lab.data.batches import Batches, Loader, as_loader, batches_on, num_classes_of
+from cifar_lab.data.batches import Loader, num_classes_of
 from cifar_lab.data.image_set import ImageSet
-from cifar_lab.data.leakage import Guarded, refuse_test_images, refuse_test_role
-from cifar_lab.evaluation import test_accuracy
-from cifar_lab.models.forward import check_logits, device_of, logits_in, run_model
-from cifar_lab.models.inspection import materialize
-from cifar_lab.training.allocator import keep_freed_memory
+from cifar_lab.data.leakage import training_batches
+from cifar_lab.models.forward import LogitsCheck, device_of, logits_in, run_model
 from cifar_lab.training.batch_norm import reestimate_norms
-from cifar_lab.training.checkpoint import begin_or_resume, save_checkpoint
-from cifar_lab.training.optimizers import clear_tiny_averages
-from cifar_lab.training.prepare import (
-    TimeEstimate,
-    choose_layout,
-    compute_whitening,
-    count_steps,
-    describe_run,
-    first_batch,
-    refuse_single_images,
-    refuse_unreadable,
-    refuse_what_needs_images,
-)
-from cifar_lab.training.recipe import Recipe, resolve_precision
-from cifar_lab.training.schedule import learning_rate_at
-from cifar_lab.training.state import EpochRecord, TrainingState
-from cifar_lab.utils.devices import as_device
-from cifar_lab.utils.errors import TrainingDivergedError
-from cifar_lab.utils.seeding import check_seed, derive_seed, seed_generators
+from cifar_lab.training.losses import Losses
+from cifar_lab.training.optimizers import keep_averages_normal
+from cifar_lab.training.prepare import prepare
+from cifar_lab.training.recipe import Recipe
+from cifar_lab.training.state import EpochRecord
 
 LossFunction = Callable[[Tensor, Tensor], Tensor]
-"""Logits (N, num_classes) and labels, (N,) or soft -> the batch's mean loss, a scalar."""
+"""A function of logits (N, num_classes) and labels, (N,) or soft, that returns the mean loss."""
 
-AUXILIARY_WEIGHT = 0.3  # of each further loss, as in GoogLeNet (Szegedy et al. 2014)
-STEPS_BETWEEN_CHECKS = 50  # reading a loss makes the host wait for the device, so not each step
+AUXILIARY_WEIGHT = 0.3  # the weight of each auxiliary loss, as in GoogLeNet (Szegedy et al. 2014)
 AUTOCAST_TYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
 
@@ -71,39 +49,48 @@ def train_epoch(
     """Train on every batch once and return the mean of the batches' mean losses.
 
     Args:
-        model: trained in place, on the device where it is. It gives logits, or in training a tuple
-            of them: the first are the model's, the loss of each further one counts 0.3.
-        loader: gives (images, labels); images (N, C, H, W), float32; labels (N,), int64, or soft
-            labels (N, num_classes), float32.
-        optimizer: steps once a batch.
-        loss_fn: logits and labels -> the batch's mean loss.
-        precision: of the forward pass and the loss: "fp32", "bf16" or "fp16".
-        scaler: keeps small fp16 gradients from becoming zero; None for a new one where needed.
-        gradient_clip: scale the gradients down where their norm is larger; None never does.
-        after_step: called with the number of steps done in this epoch.
+        model: Is trained in place, on the device where it is. It returns logits, or in training a
+            tuple: the first logits are the model's, and the loss of each further one counts 0.3.
+        loader: Gives batches (images, labels): images (N, C, H, W), float32; labels (N,), int64,
+            or soft labels (N, num_classes), float32.
+        optimizer: Changes the weights once per batch.
+        loss_fn: Maps logits and labels to the batch's mean loss.
+        precision: The precision of the forward pass and the loss: "fp32", "bf16" or "fp16".
+        scaler: Keeps small fp16 gradients from becoming zero; None for a new one where needed.
+        gradient_clip: The largest norm of the gradients, which are scaled down to it; None for no
+            limit.
+        after_step: Is called after each step with the number of steps done in this epoch.
+
+    Returns:
+        The mean of the batches' mean losses, measured while the weights were changing.
 
     Raises:
-        TrainingDivergedError: the loss became NaN or infinite.
-        LeakedTestImagesError: the loader is known to hold test images.
-        ValueError, TypeError: no batches, or batches that don't fit the model.
+        TrainingDivergedError: The loss became NaN or infinite.
+        LeakedTestImagesError: The loader is known to hold test images.
+        ValueError, TypeError: There are no batches, or they don't fit the model.
+
+    Example:
+        >>> import cifar_lab as lab, torch
+        >>> batches = lab.Batches(lab.load("synthetic").train, batch_size=500, shuffle=True)
+        >>> model = lab.build_model("mlp").to(batches.device)
+        >>> optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
+        >>> losses = [
+        ...     lab.train_epoch(model, batches, optimizer, torch.nn.CrossEntropyLoss())
+        ...     for epoch in range(2)
+        ... ]
+        >>> losses[1] < losses[0]
+        True
     """
-    refuse_test_role(loader, "training")
-    if not isinstance(loader, Batches):  # whose images have a role
-        refuse_test_images(loader, "training", look_through_loaders=False)
-    device, num_classes = device_of(model), num_classes_of(loader)
+    device = device_of(model)
+    batches = training_batches(loader, device)
     scaler = scaler or torch.amp.GradScaler(device.type, enabled=precision == "fp16")
-    autocast: AbstractContextManager[Any] = nullcontext()
-    if precision != "fp32":
-        autocast = torch.autocast(device.type, AUTOCAST_TYPES[precision])
-    losses: list[float] = []
-    unread: list[Tensor] = []
+    losses, check_logits = Losses(), LogitsCheck(num_classes_of(loader))
+    keep_averages_normal(optimizer)
     model.train()
-    for images, labels in batches_on(loader, device):
-        with autocast:
+    for images, labels in batches:
+        with _autocast(device, precision):
             logits, *auxiliary = logits_in(run_model(model, images))
-            # On CUDA a label without a class would end the process: the first are looked at.
-            is_first = not (losses or unread)
-            check_logits(logits, labels.cpu() if is_first else labels, num_classes)
+            check_logits(logits, labels)
             loss = loss_fn(logits, labels)
             for further in auxiliary:
                 loss = loss + AUXILIARY_WEIGHT * loss_fn(further, labels)
@@ -114,26 +101,16 @@ def train_epoch(
             nn.utils.clip_grad_norm_(model.parameters(), gradient_clip)
         scaler.step(optimizer)
         scaler.update()
-        unread.append(loss.detach())
+        losses.add(loss)
         if after_step is not None:
-            after_step(len(losses) + len(unread))
-        if len(unread) == STEPS_BETWEEN_CHECKS:
-            _read_losses(unread, losses)
-            clear_tiny_averages(optimizer)
-    _read_losses(unread, losses)
-    return fmean(losses)
+            after_step(losses.count)
+    return losses.mean()
 
 
-def _read_losses(unread: list[Tensor], losses: list[float]) -> None:
-    """Move the latest losses from the device to the list of the epoch's; they must be finite."""
-    for loss in torch.stack(unread).tolist() if unread else []:
-        losses.append(loss)
-        if not math.isfinite(loss):
-            raise TrainingDivergedError(
-                f"the loss became {loss} at step {len(losses)}. The usual cause is a learning rate "
-                "that is too high: try a tenth of it. Inputs that are NaN or infinite do it too."
-            )
-    unread.clear()
+def _autocast(device: torch.device, precision: str) -> AbstractContextManager[Any]:
+    if precision == "fp32":
+        return nullcontext()
+    return torch.autocast(device.type, AUTOCAST_TYPES[precision])
 
 
 def fit(
@@ -150,136 +127,91 @@ def fit(
     on_epoch: Callable[[EpochRecord], None] | None = None,
     progress: bool = True,
 ) -> list[EpochRecord]:
-    """Train a model by a recipe and return one record an epoch.
+    """Train a model by a recipe and return one record per epoch.
 
     On one machine and number of threads the run is a function of the model's weights, the images,
     the recipe and the seed. The global generators of PyTorch (from which dropout draws), numpy and
     Python are seeded at the start of each epoch.
 
     Args:
-        model: trained in place, moved to the device; takes images (N, 3, H, W) in [0, 1].
-        train: images to train on, or a loader of (images, labels), which brings its own batches.
-        recipe: epochs, optimizer and all the rest.
-        validation: its accuracy is measured after each epoch; it decides what `keep_best` and
-            `patience` ask for.
-        test: the same for the test set, only to be watched: it decides nothing.
-        seed: of the order of the images and of dropout.
-        device: None for the best there is.
-        checkpoint: a file that holds, after each epoch, all that going on from there needs.
-        resume: go on from the checkpoint; where there is none yet, start. On the CPU the resumed
-            run ends with the same weights, to the bit, as one that was never interrupted, if
-            `train` is an ImageSet or a loader that draws from these generators alone.
-        on_epoch: called after each epoch, for example to save the weights.
-        progress: print an estimate of the time, a bar, and a line an epoch.
+        model: Is moved to the device and trained in place; takes images (N, 3, H, W) in [0, 1].
+        train: The images to train on: an image set, or a loader of (images, labels), which has its
+            own batches.
+        recipe: Says how to train: epochs, optimizer and all other settings.
+        validation: The images whose accuracy is measured after each epoch; `keep_best` and
+            `patience` depend on it.
+        test: Images whose accuracy is measured after each epoch too, but decides nothing.
+        seed: Seeds the order of the images, augmentation and dropout.
+        device: The device to train on; None for the best available.
+        checkpoint: The file in which all that resuming needs is saved after each epoch.
+        resume: Whether to resume from the checkpoint, if there is one already. On the CPU the
+            resumed run ends with the same weights, to the bit, as one that was never interrupted,
+            if `train` is an ImageSet or a loader that draws from the global generators alone.
+        on_epoch: Is called with the epoch's record after each epoch, for example to save weights.
+        progress: Whether to print an estimate of the time, a bar, and one line per epoch.
+
+    Returns:
+        One record per epoch, with the loss, the accuracies and the seconds.
 
     Raises:
-        ValueError, TypeError: test images where training images belong, an empty loader, batches
-            of another kind or classes that don't match the model's outputs; a checkpoint that is
-            damaged or of another run.
-        FileExistsError: a checkpoint is there, and neither resumed nor to be lost.
-        TrainingDivergedError: the loss became NaN or infinite, in which epoch and step.
+        ValueError, TypeError: There are test images among the training images; the loader is empty
+            or its batches are of another kind; the classes don't match the model's outputs; or the
+            checkpoint is damaged or that of another run.
+        FileExistsError: There is a checkpoint, and `resume` is False.
+        TrainingDivergedError: The loss became NaN or infinite; the message says in which epoch.
+
+    Example:
+        >>> import cifar_lab as lab
+        >>> train, validation = lab.split(lab.load("synthetic").train, seed=0)
+        >>> recipe = lab.Recipe(epochs=2, batch_size=250, optimizer="adam", learning_rate=1e-3)
+        >>> model = lab.build_model("mlp")
+        >>> history = lab.fit(model, train, recipe, validation=validation, progress=False)
+        >>> [record.epoch for record in history]
+        [1, 2]
     """
-    # A loader's images are looked at as they come, in the first epoch from here.
-    refuse_test_images(train, "training", look_through_loaders=False)
-    if not isinstance(train, ImageSet):
-        refuse_what_needs_images(recipe)
-    device = as_device(device)
-    for watched in (validation, test):
-        refuse_unreadable(watched, device)
-    if validation is not None:
-        refuse_test_images(validation, "validation")
-    elif recipe.keep_best or recipe.patience is not None:
-        raise ValueError("keep_best and patience go by validation accuracy; give validation=...")
-    seed = check_seed(seed)
-    precision = resolve_precision(recipe.precision, device)
-    keep_freed_memory()
-    model.to(device)
-    loader = as_loader(
+    # Prepare
+    setup = prepare(
+        model,
         train,
-        recipe.batch_size,
-        device,
-        shuffle=True,
+        recipe,
+        validation=validation,
+        test=test,
         seed=seed,
-        transform=Compose(recipe.augment) if recipe.augment else None,
-        mix=recipe.mix,
-        mixed_epochs=recipe.epochs - recipe.unmixed_epochs,
+        device=device,
+        checkpoint=checkpoint,
+        resume=resume,
+        progress=progress,
     )
-    images = first_batch(loader, device)[0]
-    materialize(model, tuple(images.shape[1:]))
-    refuse_single_images(model, loader, images)
-    compute_whitening(model, train if isinstance(train, ImageSet) else loader)
-    layout = choose_layout(recipe, model, images)
-    steps = count_steps(loader, recipe)
-    loss_fn = nn.CrossEntropyLoss(label_smoothing=recipe.label_smoothing)
-    state = TrainingState(model, recipe, precision)
-    if checkpoint is not None:
-        run = {"seed": seed, "precision": precision, **describe_run(model, train, validation)}
-        begin_or_resume(checkpoint, state, run, resume=resume)
-    first_epoch = len(state.history)
-    estimate = TimeEstimate(steps, recipe, first_epoch, device, precision)
-    if progress and not state.finished:
-        estimate.begin()
+    state = setup.state
 
-    def after_step(step: int) -> None:
-        state.update_average()
-        state.set_learning_rate(learning_rate_at(recipe, len(state.history) + step / steps))
-        if progress:
-            estimate.after_step()
-
+    # Train, measure, record, save
     while not state.finished:
         epoch = len(state.history)
-        seed_generators(derive_seed(seed, epoch, "dropout"))
-        state.set_learning_rate(learning_rate_at(recipe, epoch))
-        batches: Loader = loader
-        if isinstance(loader, Batches):
-            loader.epoch = epoch
-        elif epoch == first_epoch:
-            batches = Guarded(loader, "training")
-        bar = tqdm(
-            batches,
-            desc=f"epoch {epoch + 1}/{recipe.epochs}",
-            total=None if math.isinf(steps) else int(steps),
-            leave=False,
-            disable=not progress,
-        )
+        batches = setup.batches(epoch)
         start = time.perf_counter()
-        try:
-            with layout.within(model):
-                train_loss = train_epoch(
-                    model,
-                    bar,
-                    state.optimizer,
-                    loss_fn,
-                    precision=precision,
-                    scaler=state.scaler,
-                    gradient_clip=recipe.gradient_clip,
-                    after_step=after_step,
-                )
-        except TrainingDivergedError as error:
-            raise TrainingDivergedError(f"In epoch {epoch + 1} {error}") from None
-        seconds = time.perf_counter() - start
-        with layout.within(model), state.evaluated() as evaluated:
-            record = EpochRecord(
-                epoch=epoch + 1,
-                train_loss=train_loss,
-                validation_accuracy=_accuracy(evaluated, validation),
-                test_accuracy=_accuracy(evaluated, test),
-                seconds=seconds,
+        with setup.training(epoch):
+            train_loss = train_epoch(
+                model,
+                batches,
+                state.optimizer,
+                setup.loss_fn,
+                precision=setup.precision,
+                scaler=state.scaler,
+                gradient_clip=recipe.gradient_clip,
+                after_step=setup.after_step,
             )
+        seconds = time.perf_counter() - start
+        record = EpochRecord(epoch + 1, train_loss, *setup.accuracies(), seconds)
         state.add(record)
         if progress:
             print(record)
-        if checkpoint is not None:
-            save_checkpoint(checkpoint, state, run)
+        setup.checkpoint.save(state)
         if on_epoch is not None:
             on_epoch(record)
+
+    # Leave the final weights
     state.leave_final_weights()
-    if recipe.reestimate_norms:
-        assert isinstance(train, ImageSet)
-        with layout.within(model):
-            reestimate_norms(model, train, seed=seed)
+    if recipe.reestimate_norms and isinstance(train, ImageSet):
+        with setup.acceleration.within(model):
+            reestimate_norms(model, train, seed=setup.seed)
     return state.history
-
-
-def _accuracy(model: nn.Module, data: ImageSet | Loader | None) -> float | None:
-    return None if data is None else test_accuracy(model, data)

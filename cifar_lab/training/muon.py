@@ -1,4 +1,4 @@
-"""Muon: momentum whose steps are made orthogonal, which moves a layer in all directions alike."""
+"""Muon: SGD with momentum whose steps are orthogonal, so equally long in all directions."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ import torch
 from torch import Tensor
 
 NEWTON_SCHULZ_STEPS = 5
-# Of a polynomial that takes singular values from (0, 1] to between about 0.7 and 1.2 in five steps.
+# The polynomial that maps singular values in (0, 1] to about 0.7 to 1.2 in five steps.
 COEFFICIENTS = (3.4445, -4.7750, 2.0315)
 
 
 def orthogonalize(matrix: Tensor) -> Tensor:
-    """A matrix with the same singular vectors and all singular values near 1.
+    """Return a matrix with the same singular vectors and all singular values near 1.
 
-    With the singular value decomposition U S V' of the matrix it is about U V', found by a
-    Newton-Schulz iteration, which needs matrix products only. Singular values that are less than
-    about a thousandth of the matrix's norm stay smaller.
+    With the singular value decomposition U S V' of the matrix the result is about U V'. It is
+    computed by a Newton-Schulz iteration, which needs matrix products only. Singular values that
+    are less than about a thousandth of the matrix's norm stay smaller.
 
     Args:
-        matrix: (M, N); zeros give zeros.
+        matrix: The matrix (M, N); a zero matrix stays zero.
 
     Source: Bernstein and Newhouse 2024 (arXiv:2409.20325); the coefficients are Jordan's, 2024
     (https://kellerjordan.github.io/posts/muon/).
@@ -38,36 +38,39 @@ def orthogonalize(matrix: Tensor) -> Tensor:
 
 
 class Muon(torch.optim.Optimizer):
-    """SGD with Nesterov momentum, with orthogonal steps for convolutions' weights.
+    """SGD with Nesterov momentum and orthogonal steps for convolutions' weights.
 
-    A gradient is mostly made of few directions, and plain steps follow these. An orthogonal step is
-    as long in all of them, so what is rare is learnt as fast as what is common. A convolution's
-    weights (out, in, height, width) are one matrix here, (out, in x height x width). Each time they
-    are also scaled to a norm of the root of `out`, as batch norm behind them makes their scale
-    meaningless; so use it for convolutions with a norm behind.
+    A gradient is mostly made of a few directions, and SGD's steps follow these. An orthogonal step
+    is equally long in all directions, so rare features are learnt as fast as common ones. A
+    convolution's weights (out, in, height, width) are one matrix here, (out, in x height x width).
+    Each step first scales them to a norm of sqrt(out). Use it for convolutions with a batch norm
+    after them, which makes the scale of the weights meaningless.
 
-    torch.optim.Muon, from PyTorch 2.9 on, takes matrices only, and leaves their norm to grow.
+    torch.optim.Muon, from PyTorch 2.9 on, takes matrices only, and lets their norm grow.
 
     Args:
-        groups: parameters as for every optimizer. A group with `orthogonal=True` gets orthogonal
-            steps (parameters of at least two dimensions), any other those of SGD.
-        lr: step size where a group has none of its own; for orthogonal steps the share, about, by
-            which a step turns the weights.
-        momentum: in [0, 1).
+        groups: The parameters, as for every optimizer. A group with `orthogonal=True` gets
+            orthogonal steps (for parameters of at least two dimensions), any other SGD's.
+        lr: The step size of groups that don't set theirs. For orthogonal steps it is about the
+            share by which a step rotates the weights.
+        momentum: The momentum, in [0, 1).
 
     Raises:
-        ValueError: a parameter in an orthogonal group that is no matrix or convolution.
+        ValueError: A parameter in an orthogonal group is neither a matrix nor a convolution's.
     """
 
     def __init__(self, groups: Iterable[dict[str, Any]], lr: float, momentum: float) -> None:
         super().__init__(groups, {"lr": lr, "momentum": momentum, "orthogonal": False})
         for group in self.param_groups:
             if group["orthogonal"] and any(each.ndim < 2 for each in group["params"]):
-                raise ValueError("Biases and norms can't be orthogonal; put them in another group.")
+                raise ValueError(
+                    "An orthogonal group holds a parameter of one dimension, such as a bias; "
+                    "expected weights of convolutions and linear layers. Put it into another group."
+                )
 
     @torch.no_grad()
     def step(self, closure: Callable[[], float] | None = None) -> float | None:  # type: ignore[override]
-        """Change the parameters by their gradients."""
+        """Change the parameters by their gradients, and return the closure's loss, if any."""
         loss = None
         if closure is not None:
             with torch.enable_grad():

@@ -1,4 +1,4 @@
-"""A recipe's optimizer over a model's parameters."""
+"""A recipe's optimizer, built for a model's parameters."""
 
 from __future__ import annotations
 
@@ -11,24 +11,30 @@ from torch import nn
 from cifar_lab.training.muon import Muon
 from cifar_lab.training.recipe import Recipe
 
-TINY = 1e-35  # a thousand times the smallest float32 that has all its digits
+TINY = 1e-35  # a thousand times the smallest normal float32
+STEPS_BETWEEN_CLEARINGS = 50
 
 
 def build_optimizer(
     recipe: Recipe, model: nn.Module, *, fuse: bool = True
 ) -> torch.optim.Optimizer:
-    """The recipe's optimizer over the model's trainable parameters.
+    """Build the recipe's optimizer for the model's trainable parameters.
 
-    It updates all of them in one fused operation where the device has it; with `fuse` off, as
-    PyTorch does by default.
+    Args:
+        recipe: Names the optimizer and its settings.
+        model: The model, on the device where it is trained.
+        fuse: Whether to update all parameters in one operation, where the device can.
 
     Raises:
-        ValueError: the model has no parameter to train.
+        ValueError: The model has no parameter to train.
     """
     groups = _parameter_groups(recipe, model)
     parameters = [parameter for group in groups for parameter in group["params"]]
     if not parameters:
-        raise ValueError("The model has no parameter that requires a gradient; nothing to train.")
+        raise ValueError(
+            "The model has no parameter that requires a gradient; expected at least one. Unfreeze "
+            "a layer with layer.requires_grad_(True)."
+        )
     if recipe.optimizer == "muon":
         return Muon(groups, lr=recipe.learning_rate, momentum=recipe.momentum)
     fused = fuse and all(
@@ -54,9 +60,9 @@ def build_optimizer(
 
 
 def _parameter_groups(recipe: Recipe, model: nn.Module) -> list[dict[str, Any]]:
-    """Trainable parameters: all in one group, or a group for each learning rate.
+    """Return the trainable parameters in one group, or in one group for each learning rate.
 
-    A group's "share" of the recipe's learning rate stays as it is while the schedule changes all.
+    A group's "share" is the constant ratio of its learning rate to the scheduled one.
     """
     rate, other, bias = recipe.learning_rate, recipe.other_learning_rate, recipe.bias_learning_rate
     rates = {"convolution": rate, "other": other or rate, "bias": bias or rate}
@@ -86,15 +92,34 @@ def _parameter_groups(recipe: Recipe, model: nn.Module) -> list[dict[str, Any]]:
     ]
 
 
+def keep_averages_normal(optimizer: torch.optim.Optimizer) -> None:
+    """Make the optimizer set tiny numbers in its averages to zero every few steps, on the CPU.
+
+    Where a unit is not activated by any image any more, its gradients are zero, and their averages
+    shrink until they are denormal numbers, which a CPU needs a hundred times as long for: for the
+    MLP, as long as for the rest of its training. Steps of that size don't change any weight. A
+    second call for the same optimizer changes nothing.
+    """
+    hooks = optimizer._optimizer_step_post_hooks.values()
+    if not any(isinstance(hook, _ClearingTinyAverages) for hook in hooks):
+        optimizer.register_step_post_hook(_ClearingTinyAverages())
+
+
+class _ClearingTinyAverages:
+    """A hook after an optimizer's steps that clears tiny averages every few steps."""
+
+    def __init__(self) -> None:
+        self._steps = 0
+
+    def __call__(self, optimizer: torch.optim.Optimizer, *arguments: Any) -> None:
+        self._steps += 1
+        if self._steps % STEPS_BETWEEN_CLEARINGS == 0:
+            clear_tiny_averages(optimizer)
+
+
 @torch.no_grad()
 def clear_tiny_averages(optimizer: torch.optim.Optimizer) -> None:
-    """Set to zero what is next to nothing in the optimizer's averages of gradients, on the CPU.
-
-    Behind a unit that no image reaches any more, gradients are zero, and their averages shrink step
-    by step until float32 has no digits left for them. There they stay, and a CPU takes a hundred
-    times as long for each such number: for the MLP, as long as for all the rest of its training.
-    Steps of that size don't change any weight.
-    """
+    """Set tiny numbers in the optimizer's averages of gradients to zero, on the CPU."""
     for state in optimizer.state.values():
         for average in state.values():
             if torch.is_tensor(average) and average.ndim > 0 and average.device.type == "cpu":

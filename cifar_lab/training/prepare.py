@@ -1,85 +1,234 @@
-"""What is found out before a training run begins, or by its first steps: what fits, how long."""
+"""Every check and conversion before the first epoch, which result in a `Setup`."""
 
 from __future__ import annotations
 
-import itertools
 import math
-import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 from torch import Tensor, nn
-from torch.nn.modules.batchnorm import _BatchNorm
-from torch.utils.data import DataLoader
 from tqdm.std import tqdm
 
-from cifar_lab.data.batches import Batches, Loader, as_loader, batches_on, check_class_numbers
+from cifar_lab.data.augment import Compose
+from cifar_lab.data.batches import (
+    Batches,
+    Loader,
+    as_loader,
+    batches_on,
+)
 from cifar_lab.data.image_set import ImageSet, to_unit_interval
-from cifar_lab.data.leakage import Guarded, identity, labels_identity
+from cifar_lab.data.leakage import Guarded, identity, labels_identity, refuse_test_images
+from cifar_lab.evaluation import EVALUATION_BATCH_SIZE, test_accuracy
 from cifar_lab.models.counting import architecture_digest
 from cifar_lab.models.forward import device_of, run_model
-from cifar_lab.models.inspection import evaluation_mode, untouched
+from cifar_lab.models.inspection import evaluation_mode, materialize
 from cifar_lab.models.layers.whitening import Whitening
-from cifar_lab.models.layout import Layout, convolutions, find_layout, is_watched
-from cifar_lab.models.wrapping import unwrap
-from cifar_lab.training.recipe import Recipe
-from cifar_lab.utils.console import say
-from cifar_lab.utils.seeding import chance_kept
+from cifar_lab.training.acceleration import Acceleration, find_acceleration
+from cifar_lab.training.allocator import keep_freed_memory
+from cifar_lab.training.checkpoint import Checkpoint
+from cifar_lab.training.data_checks import (
+    count_steps,
+    first_batch,
+    refuse_single_images,
+    refuse_unreadable,
+    refuse_what_needs_images,
+)
+from cifar_lab.training.estimate import TimeEstimate
+from cifar_lab.training.recipe import Recipe, resolve_precision
+from cifar_lab.training.schedule import learning_rate_at
+from cifar_lab.training.state import TrainingState
+from cifar_lab.utils.devices import as_device
+from cifar_lab.utils.errors import TrainingDivergedError
+from cifar_lab.utils.seeding import check_seed, derive_seed, seed_generators
 
-WHITENED_IMAGES = 2000  # from which whitening is computed: two million patches
-TIMED_STEPS = 4
-
-
-def refuse_what_needs_images(recipe: Recipe) -> None:
-    """Raise a ValueError where the recipe asks for what a loader of one's own can't be given."""
-    if recipe.augment or recipe.mix:
-        raise ValueError(
-            "The recipe's augment and mix work on an ImageSet; a loader brings batches of its own. "
-            "Give the ImageSet, or augment in the loader and leave them out of the recipe."
-        )
-    if recipe.reestimate_norms:
-        raise ValueError(
-            "The recipe's reestimate_norms needs an ImageSet, whose images can be had without "
-            "augmentation; a loader's come as it gives them. Give the ImageSet, or leave "
-            "reestimate_norms out of the recipe."
-        )
+WHITENED_IMAGES = 2000  # whitening is computed from these: two million patches
 
 
-def refuse_unreadable(data: ImageSet | Loader | None, device: torch.device) -> None:
-    """Look at the first batch of what is only evaluated on: training comes before that.
+@dataclass(frozen=True)
+class Setup:
+    """A training run that is ready to begin, or to be resumed.
 
-    Raises:
-        TypeError, ValueError: it is no loader, has no batches, or others than images and labels.
+    Attributes:
+        recipe: Says how to train.
+        seed: Seeds the random numbers of each epoch.
+        precision: The precision of the forward pass: "fp32", "bf16" or "fp16".
+        train: The training batches.
+        steps: The number of batches in an epoch; infinite where the loader has no len.
+        loss_fn: Maps logits and labels to the batch's mean loss.
+        validation: The validation batches; None for no validation.
+        test: The test batches; None where the test accuracy is not measured.
+        state: Everything that training changes.
+        first_epoch: The number of epochs that were done before this call.
+        acceleration: The way in which the model computes during training.
+        checkpoint: Saves the state.
+        estimate: Prints how long the run will take; None where nothing is printed.
     """
-    if data is None or isinstance(data, ImageSet):
-        return
-    check_class_numbers(first_batch(as_loader(data, 1, device), device)[1])
+
+    recipe: Recipe
+    seed: int
+    precision: str
+    train: Loader
+    steps: float
+    loss_fn: nn.Module
+    validation: Loader | None
+    test: Loader | None
+    state: TrainingState
+    first_epoch: int
+    acceleration: Acceleration
+    checkpoint: Checkpoint
+    estimate: TimeEstimate | None
+
+    def batches(self, epoch: int) -> Loader:
+        """Seed the generators for an epoch, 0 for the first, and return its training batches."""
+        seed_generators(derive_seed(self.seed, epoch, "dropout"))
+        batches = self.train
+        if isinstance(batches, Batches):
+            batches.epoch = epoch
+        elif epoch == self.first_epoch:
+            batches = Guarded(batches, "training")
+        return tqdm(
+            batches,
+            desc=f"epoch {epoch + 1}/{self.recipe.epochs}",
+            total=None if math.isinf(self.steps) else int(self.steps),
+            leave=False,
+            disable=self.estimate is None,
+        )
+
+    def after_step(self, step: int) -> None:
+        """Update the moving average, and set the next step's learning rate."""
+        position = len(self.state.history) + step / self.steps
+        self.state.update_average()
+        self.state.set_learning_rate(learning_rate_at(self.recipe, position))
+        if self.estimate is not None:
+            self.estimate.after_step()
+
+    @contextmanager
+    def training(self, epoch: int) -> Iterator[None]:
+        """Accelerate the model, and add the epoch to the error of a loss that diverges."""
+        self.state.set_learning_rate(learning_rate_at(self.recipe, epoch))
+        try:
+            with self.acceleration.within(self.state.model):
+                yield
+        except TrainingDivergedError as error:
+            raise TrainingDivergedError(f"In epoch {epoch + 1} {error}") from None
+
+    def accuracies(self) -> tuple[float | None, float | None]:
+        """Return the accuracies in percent on validation and test images; None without images."""
+        with self.acceleration.within(self.state.model), self.state.evaluated() as model:
+            validation, test = (
+                None if batches is None else test_accuracy(model, batches)
+                for batches in (self.validation, self.test)
+            )
+        return validation, test
 
 
-def count_steps(loader: Loader, recipe: Recipe) -> float:
-    """Batches in an epoch; infinite, so that an epoch's share is 0, where the loader can't tell."""
-    try:
-        return len(loader)  # type: ignore[arg-type]
-    except TypeError:
-        changes = recipe.schedule != "constant" or recipe.warmup_epochs > 0
-        if changes and recipe.schedule_per == "step":
-            raise TypeError(
-                f"A {recipe.schedule} schedule per step needs a loader with a len; this "
-                f'{type(loader).__name__} has none. Use schedule_per="epoch".'
-            ) from None
-        return math.inf
+def prepare(
+    model: nn.Module,
+    train: ImageSet | Loader,
+    recipe: Recipe,
+    *,
+    validation: ImageSet | Loader | None,
+    test: ImageSet | Loader | None,
+    seed: int,
+    device: torch.device | str | None,
+    checkpoint: str | Path | None,
+    resume: bool,
+    progress: bool,
+) -> Setup:
+    """Check the arguments of `fit`, and build all that its epochs need.
+
+    The arguments and errors are those of `fit`.
+    """
+    device = as_device(device)
+    seed = check_seed(seed)
+    precision = resolve_precision(recipe.precision, device)
+    _refuse(train, validation, test, recipe, device)
+    keep_freed_memory()
+    model.to(device)
+    loader = as_loader(
+        train,
+        recipe.batch_size,
+        device,
+        shuffle=True,
+        seed=seed,
+        transform=Compose(recipe.augment) if recipe.augment else None,
+        mix=recipe.mix,
+        mixed_epochs=recipe.epochs - recipe.unmixed_epochs,
+    )
+    images = first_batch(loader, device)[0]
+    materialize(model, tuple(images.shape[1:]))
+    refuse_single_images(model, loader, images)
+    compute_whitening(model, train if isinstance(train, ImageSet) else loader)
+    acceleration = find_acceleration(recipe, model, images)
+    steps = count_steps(loader, recipe)
+    state = TrainingState(model, recipe, precision)
+    saved = Checkpoint(checkpoint)
+    if checkpoint is not None:
+        run = {"seed": seed, "precision": precision, **describe_run(model, train, validation)}
+        saved = Checkpoint(checkpoint, run)
+        saved.begin(state, resume=resume)
+    first_epoch = len(state.history)
+    estimate = TimeEstimate(steps, recipe, first_epoch, device, precision) if progress else None
+    if estimate is not None and not state.finished:
+        estimate.begin()
+    return Setup(
+        recipe=recipe,
+        seed=seed,
+        precision=precision,
+        train=loader,
+        steps=steps,
+        loss_fn=nn.CrossEntropyLoss(label_smoothing=recipe.label_smoothing),
+        validation=_watched(validation, device),
+        test=_watched(test, device),
+        state=state,
+        first_epoch=first_epoch,
+        acceleration=acceleration,
+        checkpoint=saved,
+        estimate=estimate,
+    )
+
+
+def _refuse(
+    train: ImageSet | Loader,
+    validation: ImageSet | Loader | None,
+    test: ImageSet | Loader | None,
+    recipe: Recipe,
+    device: torch.device,
+) -> None:
+    """Raise where the data can't be trained or evaluated on as the recipe requires."""
+    # The images of a loader are checked later, batch by batch in the first epoch.
+    refuse_test_images(train, "training", look_through_loaders=False)
+    if not isinstance(train, ImageSet):
+        refuse_what_needs_images(recipe)
+    for watched in (validation, test):
+        refuse_unreadable(watched, device)
+    if validation is not None:
+        refuse_test_images(validation, "validation")
+    elif recipe.keep_best or recipe.patience is not None:
+        raise ValueError(
+            "keep_best and patience need the validation accuracy, but validation is None. Give "
+            "validation=..., or leave them out of the recipe."
+        )
+
+
+def _watched(data: ImageSet | Loader | None, device: torch.device) -> Loader | None:
+    """Return batches to evaluate on, built once for all epochs."""
+    return None if data is None else as_loader(data, EVALUATION_BATCH_SIZE, device)
 
 
 def compute_whitening(model: nn.Module, train: ImageSet | Loader) -> None:
-    """Compute the model's whitening layers from training images, where that was not done before.
+    """Compute the model's whitening layers from training images, if they are not computed yet.
 
     Args:
-        model: on the device where it is to be trained.
-        train: the first of its images are taken, or of a loader the first batch.
+        model: The model, on the device where it is trained.
+        train: The training images; the first 2000 are used, or the first batch of a loader.
 
     Raises:
-        LeakedTestImagesError: the batch holds test images.
-        ValueError: the model can't take the images.
+        LeakedTestImagesError: The batch holds test images.
+        ValueError: The model can't take the images.
     """
     layers = [each for each in model.modules() if isinstance(each, Whitening) and not each.computed]
     if not layers:
@@ -93,7 +242,7 @@ def compute_whitening(model: nn.Module, train: ImageSet | Loader) -> None:
     def look(layer: nn.Module, inputs: tuple[Tensor, ...]) -> None:
         assert isinstance(layer, Whitening)
         layer.compute_from(inputs[0])
-        raise _SeenError  # the layers behind it would only take time and memory
+        raise _SeenError  # the layers after it would only take time and memory
 
     for layer in layers:
         hook = layer.register_forward_pre_hook(look)
@@ -105,129 +254,16 @@ def compute_whitening(model: nn.Module, train: ImageSet | Loader) -> None:
 
 
 class _SeenError(Exception):
-    """Ends a forward pass at the layer that it was for."""
-
-
-def first_batch(loader: Loader, device: torch.device) -> tuple[Tensor, Tensor]:
-    """A loader's first batch, without a draw from the generators that training would miss."""
-    with chance_kept():
-        return next(batches_on(loader, device))
-
-
-def refuse_single_images(model: nn.Module, loader: Loader, images: Tensor) -> None:
-    """Raise where a batch will have one image, of which the model's batch norm has no variance.
-
-    Args:
-        model: is left as it was.
-        loader: what it tells of its batches is believed; others show only in training.
-        images: of its first batch, on the model's device.
-
-    Raises:
-        ValueError: with what to do.
-    """
-    if not any(isinstance(each, _BatchNorm) for each in model.modules()):
-        return
-    if _smallest_batch(loader) != 1:
-        return
-    with untouched(model), torch.no_grad():
-        model.train()
-        run_model(model, images[:1].clone())
-
-
-def _smallest_batch(loader: Loader) -> int | None:
-    """Images in the smallest batch; None where that can't be told without reading all of them."""
-    if isinstance(loader, Batches):
-        return min(loader.sizes())
-    if isinstance(loader, list | tuple):
-        return min(
-            (len(batch[0]) for batch in loader if isinstance(batch, list | tuple)), default=None
-        )
-    if not isinstance(loader, DataLoader) or loader.batch_size is None:
-        return None
-    try:
-        count = len(loader.sampler)  # type: ignore[arg-type]
-    except TypeError:  # of an IterableDataset
-        return None
-    rest = count % loader.batch_size
-    return loader.batch_size if loader.drop_last or not rest else rest
+    """A signal that ends a forward pass at a whitening layer."""
 
 
 def describe_run(
     model: nn.Module, train: ImageSet | Loader, validation: ImageSet | Loader | None
 ) -> dict[str, str]:
-    """What a run is of, in short texts: a checkpoint of another model or other images differs."""
+    """Return short texts that depend on the run's model, images and labels, for its checkpoint."""
     return {
         "images": identity(train),
         "labels": labels_identity(train),
         "validation": "" if validation is None else identity(validation),
         "model": architecture_digest(model),
     }
-
-
-def choose_layout(recipe: Recipe, model: nn.Module, images: Tensor) -> Layout:
-    """The memory layout to train in: channels-last where the recipe wants it and the model can.
-
-    Where it can't, a line says so; training is then the same but for speed.
-    """
-    if not recipe.channels_last:
-        return Layout.PLAIN
-    layout = find_layout(model, images, train=True)
-    if layout is Layout.PLAIN and convolutions(model):
-        name = type(unwrap(model)).__name__
-        why = "has hooks, which could tell" if is_watched(model) else "can't compute on"
-        say(f"{name} {why} channels-last features; it trains on contiguous ones.")
-    return layout
-
-
-class TimeEstimate:
-    """Tells after a run's first steps how long it will take.
-
-    Args:
-        steps: batches in an epoch.
-        recipe: of the run.
-        epochs_done: before this run was resumed.
-        device: that it trains on.
-        precision: that it trains in.
-    """
-
-    def __init__(
-        self,
-        steps: float,
-        recipe: Recipe,
-        epochs_done: int,
-        device: torch.device,
-        precision: str,
-    ) -> None:
-        self._steps = steps
-        self._epochs = recipe.epochs - epochs_done
-        self._device = device
-        what = "Going on with" if epochs_done else "Training"
-        batches = "" if math.isinf(steps) else f" of {steps} batches"
-        self._run = f"{what} {self._epochs} epochs{batches} on {device} in {precision}"
-        self._times: list[float] = []
-
-    def begin(self) -> None:
-        """Start the clock."""
-        self._times = [time.perf_counter()]
-        if math.isinf(self._steps):
-            print(f"{self._run}; the loader has no len, so no estimate.")
-
-    def after_step(self) -> None:
-        """Take the time of a step; print a sentence with minutes in it when enough are measured."""
-        if not self._left():
-            return
-        getattr(torch, self._device.type).synchronize()
-        self._times.append(time.perf_counter())
-        if self._left():
-            return
-        durations = [end - start for start, end in itertools.pairwise(self._times)]
-        step_seconds = min(durations[1:] or durations)  # the first warms up
-        minutes = self._epochs * self._steps * step_seconds / 60
-        # Through tqdm: there is a progress bar by now.
-        tqdm.write(f"{self._run}: about {minutes:.1f} minutes, from one measured batch.")
-
-    def _left(self) -> int:
-        """Steps that are still to be measured."""
-        if math.isinf(self._steps):
-            return 0
-        return max(0, 1 + min(TIMED_STEPS, int(self._steps)) - len(self._times))

@@ -1,4 +1,4 @@
-"""How to train, as data: adding an experiment is adding a row, not a loop."""
+"""A recipe: how to train, as data. A new experiment is a new recipe, not a new training loop."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ NUMBERS = (
     "gradient_clip",
     "ema_decay",
 )
-WHOLE_NUMBERS = {  # and the smallest that each may be
+WHOLE_NUMBERS = {  # with the smallest allowed value of each
     "epochs": 1,
     "batch_size": 1,
     "warmup_epochs": 0,
@@ -56,44 +56,53 @@ class Recipe:
     """Everything about a training run but its data, its model and its seed.
 
     Attributes:
-        epochs: passes over the training images.
-        batch_size: images in a batch.
-        optimizer: "sgd", "adam", "adamw" or "muon".
-        learning_rate: the optimizer's step size; with a schedule, the largest.
+        epochs: The number of passes over the training images.
+        batch_size: The number of images in a batch.
+        optimizer: The optimizer's name: "sgd", "adam", "adamw" or "muon".
+        learning_rate: The optimizer's step size; with a schedule, the largest.
         momentum: SGD's or Muon's momentum, in [0, 1); Adam and AdamW keep PyTorch's betas.
-        nesterov: SGD looks ahead along its momentum; Muon always does.
-        weight_decay: added as an L2 gradient by SGD and Adam, decoupled in AdamW; Muon has none.
-        schedule: of the learning rate: "constant"; "cosine" down to 0; or "one-cycle", a straight
-            rise from 0 in the first quarter of the run and a straight fall to 0.
-        schedule_per: the learning rate is set anew every "step" or every "epoch".
-        warmup_epochs: epochs of linear warm-up before a constant or cosine schedule.
-        label_smoothing: share of a label's weight spread over all classes, in [0, 1).
-        gradient_clip: largest norm of all gradients together; None for no limit.
-        ema_decay: share that an exponential moving average of weights and buffers keeps at each
-            step, in (0, 1). The average is what is evaluated and what is left in the model. None
-            for no average.
-        keep_best: leave the weights of the epoch with the best validation accuracy, not the last's.
-        patience: stop after so many epochs without a better validation accuracy; None for never.
-        augment: transforms of `cifar_lab.augment` for training images, one after another.
-        mix: `CutMix` or `MixUp`, after them; None for neither.
-        precision: of the forward and backward pass: "fp32", "bf16", "fp16" (with a gradient scaler;
-            CUDA only), or "auto", which takes the fastest that the device has in hardware.
-            Weights and optimizer state are float32 always, and so is evaluation.
-        channels_last: let convolutions compute channels-last in memory, which is faster; the values
-            are the same but for rounding. A network's own code is handed contiguous images all the
-            same, and one that can't take the layout inside stays as it is.
-        other_learning_rate: `learning_rate` for all that is not a convolution's weights: biases,
-            norms, linear layers. None for the same. Muon needs it: its orthogonal steps are for
-            the convolutions, the others get SGD's.
-        bias_learning_rate: `learning_rate` for the biases of layers and norms alone; None for the
+        nesterov: Whether SGD uses Nesterov momentum; Muon always does.
+        weight_decay: The factor of the L2 gradient of SGD and Adam, or of AdamW's decoupled decay;
+            Muon has none.
+        schedule: The learning rate's schedule: "constant"; "cosine" down to 0; or "one-cycle", a
+            linear rise from 0 in the first quarter of the run and a linear fall to 0.
+        schedule_per: The learning rate changes every "step" or every "epoch".
+        warmup_epochs: The number of epochs of linear warm-up before a constant or cosine schedule.
+        label_smoothing: The share of a label's weight spread over all classes, in [0, 1).
+        gradient_clip: The largest norm of all gradients together; None for no limit.
+        ema_decay: The share that an exponential moving average of weights and buffers keeps at each
+            step, in (0, 1). The average is evaluated, and left in the model. None for no average.
+        keep_best: Whether to leave the weights of the epoch with the best validation accuracy in
+            the model, not those of the last epoch.
+        patience: Training stops after this many epochs without a better validation accuracy; None
+            for never.
+        augment: The transforms of `cifar_lab.augment` for training images, in order.
+        mix: `CutMix` or `MixUp`, after the transforms; None for neither.
+        precision: The precision of the forward and backward pass: "fp32", "bf16", "fp16" (with a
+            gradient scaler; CUDA only), or "auto", the fastest that the device has in hardware.
+            Weights, optimizer state and evaluation are always float32.
+        channels_last: Whether convolutions compute channels-last in memory, which is faster and
+            the same except for rounding. A network that can't compute in this layout keeps its own.
+        other_learning_rate: The learning rate of all that is not a convolution's weights: biases,
+            norms, linear layers. None for `learning_rate`. Muon needs it: convolutions get its
+            orthogonal steps, the others SGD's.
+        bias_learning_rate: The learning rate of the biases of layers and norms; None for the
             rate that they would have otherwise.
-        unmixed_epochs: the last of `epochs`, in which `mix` is off, so that training ends on images
-            like those it is tested on.
-        reestimate_norms: at the end, compute batch norm's running statistics anew from the training
-            images without augmentation, with the final weights. The epochs' records are of before.
+        unmixed_epochs: The number of last epochs in which `mix` is off: test images are not mixed.
+        reestimate_norms: Whether batch norm's running statistics are computed again at the end,
+            with the final weights, from the training images without augmentation.
 
     Raises:
-        ValueError: a field has a value that can't be trained with.
+        ValueError: A field has a value that can't be trained with.
+
+    Example:
+        >>> import cifar_lab as lab
+        >>> recipe = lab.Recipe(
+        ...     epochs=30, batch_size=128, optimizer="adam", learning_rate=1e-3, schedule="cosine",
+        ...     augment=(lab.augment.RandomCrop(padding=4), lab.augment.RandomHorizontalFlip()),
+        ... )
+        >>> recipe.with_epochs(10).epochs
+        10
     """
 
     epochs: int
@@ -128,7 +137,7 @@ class Recipe:
         self._check_epochs()
 
     def _take_plain_values(self) -> None:
-        """Numbers, flags and names as Python's own, whether of numpy or a tensor."""
+        """Convert numbers, flags and names to Python's, from numpy's or tensors."""
         for name, least in WHOLE_NUMBERS.items():
             if name not in CAN_BE_NONE or getattr(self, name) is not None:
                 self._set(name, as_whole(name, getattr(self, name), at_least=least))
@@ -165,17 +174,21 @@ class Recipe:
             self.optimizer != "sgd" and self.nesterov
         ):
             raise ValueError(
-                "momentum is a setting of 'sgd' and 'muon', nesterov of 'sgd'; the optimizer is "
-                f"{self.optimizer!r}."
+                f"momentum is {self.momentum!r}, nesterov is {self.nesterov!r}, and the optimizer "
+                f"is {self.optimizer!r}; expected momentum with 'sgd' or 'muon' only, nesterov "
+                "with 'sgd' only. Leave them out."
             )
         if self.optimizer == "muon" and self.other_learning_rate is None:
             raise ValueError(
-                "'muon' needs an other_learning_rate, such as 0.1, for biases and so on."
+                "other_learning_rate is None; expected a number with 'muon', for biases, norms and "
+                "linear layers. Give one, such as 0.1."
             )
         if self.optimizer == "muon" and self.weight_decay:
-            raise ValueError(f"'muon' has no weight decay; weight_decay is {self.weight_decay!r}.")
+            raise ValueError(
+                f"weight_decay is {self.weight_decay!r}; expected 0 with 'muon', which has none."
+            )
         if self.nesterov and not self.momentum:
-            raise ValueError("nesterov needs a momentum above 0, such as 0.9.")
+            raise ValueError("momentum is 0; expected more with nesterov, such as momentum=0.9.")
 
     def _check_transforms(self) -> None:
         if not isinstance(self.augment, tuple | list):
@@ -183,7 +196,8 @@ class Recipe:
         self._set("augment", tuple(self.augment))
         if self.mix is not None and not isinstance(self.mix, CutMix | MixUp):
             raise ValueError(
-                f"mix is {self.mix!r}; expected CutMix(...), MixUp(...) of cifar_lab, or None."
+                f"mix is {self.mix!r}; expected CutMix(...) or MixUp(...) of cifar_lab.augment, "
+                "or None."
             )
         Compose(self.augment)  # refuses CutMix and MixUp
         self.to_dict()  # refuses what a checkpoint can't hold
@@ -205,16 +219,19 @@ class Recipe:
                 "epochs of warm-up than epochs."
             )
         if self.warmup_epochs and self.schedule == "one-cycle":
-            raise ValueError("a one-cycle schedule has its own rise; expected warmup_epochs=0.")
+            raise ValueError(
+                f"warmup_epochs is {self.warmup_epochs}; expected 0 with a one-cycle schedule, "
+                "which has its own rise."
+            )
 
     def with_epochs(self, epochs: int) -> Recipe:
-        """The same recipe over other epochs, its warm-up and its unmixed epochs in proportion.
+        """Return the recipe with other epochs, and warm-up and unmixed epochs in proportion.
 
-        A warm-up of several epochs keeps at least two where there is room: one alone, per epoch,
-        would begin at the full learning rate.
+        A warm-up of several epochs keeps at least two where there is room: a warm-up of one epoch,
+        with a schedule per epoch, would begin at the full learning rate.
 
         Raises:
-            ValueError: not a whole number of epochs, at least 1.
+            ValueError: The number of epochs is not a whole number, at least 1.
         """
         epochs = as_whole("epochs", epochs, at_least=1)
         share = round(self.warmup_epochs * epochs / self.epochs)
@@ -225,14 +242,14 @@ class Recipe:
         )
 
     def to_dict(self) -> dict[str, Any]:
-        """The recipe as data that JSON can hold; `from_dict` builds an equal one."""
+        """Return the recipe as data for JSON, from which `from_dict` builds an equal one."""
         fields = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
         fields["augment"] = [describe(transform) for transform in self.augment]
         fields["mix"] = None if self.mix is None else describe(self.mix)
         return plain(fields)
 
     def settings(self) -> dict[str, Any]:
-        """`to_dict` without what has its default: the same after a new setting has been added."""
+        """Return `to_dict` without the default values, so that new settings don't change it."""
         fields = self.to_dict()
         for field in dataclasses.fields(self):
             if getattr(self, field.name) == field.default:
@@ -241,11 +258,11 @@ class Recipe:
 
     @classmethod
     def from_dict(cls, fields: Mapping[str, Any]) -> Recipe:
-        """The recipe that `to_dict` gave.
+        """Build a recipe from the data that `to_dict` returned.
 
         Raises:
-            ValueError: a value that can't be trained with.
-            TypeError: a field that a recipe does not have.
+            ValueError: A field has a value that can't be trained with.
+            TypeError: A recipe has no field of that name.
         """
         augment = tuple(from_description(part) for part in fields.get("augment", ()))
         mix = fields.get("mix")
@@ -254,13 +271,14 @@ class Recipe:
 
 
 def resolve_precision(precision: str, device: torch.device) -> str:
-    """The precision that "auto" stands for on this device; any other stays as it is.
+    """Return the precision that "auto" means on this device; return any other as it is.
 
-    bf16 where a CPU or GPU multiplies matrices in it, fp16 on older GPUs (a T4 only emulates
-    bf16), fp32 everywhere else. A CPU does so with AMX; with AVX-512's bf16 alone, fp32 is faster.
+    It is bf16 where the CPU or GPU multiplies matrices in it, fp16 on older GPUs (a T4 only
+    emulates bf16), and fp32 everywhere else. A CPU needs AMX for bf16; with AVX-512's bf16 alone,
+    fp32 is faster.
 
     Raises:
-        ValueError: a precision that the device does not train in.
+        ValueError: The device can't train in the precision.
     """
     if precision == "fp16" and device.type != "cuda":
         raise ValueError(
@@ -275,7 +293,7 @@ def resolve_precision(precision: str, device: torch.device) -> str:
     if device.type == "cuda":
         return "bf16" if torch.cuda.get_device_capability(device) >= (8, 0) else "fp16"
     if device.type == "cpu":
-        # Older releases of torch can't tell, and take fp32.
+        # Older releases of torch don't report capabilities; they get fp32.
         capabilities: dict[str, bool] = getattr(torch.cpu, "get_capabilities", dict)()
         if capabilities.get("amx_bf16"):
             return "bf16"

@@ -6,16 +6,20 @@ import math
 
 from cifar_lab.training.recipe import Recipe
 
-ONE_CYCLE_RISE = 0.25  # share of the run in which a one-cycle schedule rises
+ONE_CYCLE_RISE = 0.25  # the share of the run in which a one-cycle schedule rises
 
 
 def learning_rate_at(recipe: Recipe, position: float) -> float:
-    """The learning rate after `position` epochs, 0 at the run's start.
+    """Return the learning rate at a position in the run.
 
-    With `recipe.schedule_per == "epoch"` it stays what it is at the epoch's start. During warm-up
-    epoch e (0 for the first) it is learning_rate * (e + 1) / warmup_epochs then, so that even the
-    first epoch trains; per step it grows from 0. A one-cycle schedule, which begins and ends at 0,
-    is per epoch what it would be in the epoch's middle.
+    With `recipe.schedule_per == "epoch"` it is constant during each epoch. In warm-up epoch e (0
+    for the first) it is then learning_rate * (e + 1) / warmup_epochs, so that even the first epoch
+    trains; per step it rises from 0. A one-cycle schedule, which begins and ends at 0, has per
+    epoch the value of the epoch's middle.
+
+    Args:
+        recipe: The recipe, with the schedule and the largest learning rate.
+        position: The number of epochs since the run's start; fractions are steps within an epoch.
 
     Source: warm-up, Goyal et al. 2017 (arXiv:1706.02677); cosine, Loshchilov and Hutter 2016
     (arXiv:1608.03983); one-cycle, Smith and Topin 2017 (arXiv:1708.07120).

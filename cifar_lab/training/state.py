@@ -1,4 +1,4 @@
-"""All that a training run changes while it goes on, which is what a checkpoint has to hold."""
+"""Everything that training changes, and that a checkpoint has to hold."""
 
 from __future__ import annotations
 
@@ -22,11 +22,12 @@ class EpochRecord:
     """One epoch of a training run.
 
     Attributes:
-        epoch: 1 for the first.
-        train_loss: mean of the batches' mean losses, measured while the weights were changing.
-        validation_accuracy: percent, after the epoch; None without validation images.
-        test_accuracy: percent, after the epoch; None where the test set was not watched.
-        seconds: wall time of the epoch's training, without the evaluation.
+        epoch: The epoch's number, 1 for the first.
+        train_loss: The mean of the batches' mean losses, measured while the weights were changing.
+        validation_accuracy: The accuracy in percent after the epoch; None without validation
+            images.
+        test_accuracy: The accuracy in percent after the epoch; None without test images.
+        seconds: The wall time of the epoch's training, without the evaluation.
     """
 
     epoch: int
@@ -47,17 +48,17 @@ class EpochRecord:
 class MovingAverage:
     """An exponential moving average of a model's parameters and buffers, as PyTorch computes it.
 
-    It is of their values alone, not a copy of the model, which may hold what can't be copied.
+    Only their values are copied, not the model, which may hold objects that can't be copied.
 
     Args:
-        model: whose values it follows.
-        decay: the share of the average that is kept at each step.
+        model: The model whose values are averaged.
+        decay: The share of the average that is kept at each step.
     """
 
     def __init__(self, model: nn.Module, decay: float) -> None:
         self._model = unwrap(model)
         self._follow = get_ema_multi_avg_fn(decay)
-        self.values: dict[str, Tensor] = {}  # none before the first step
+        self.values: dict[str, Tensor] = {}  # empty before the first step
 
     def _current(self) -> dict[str, Tensor]:
         named = (*self._model.named_parameters(), *self._model.named_buffers())
@@ -65,7 +66,7 @@ class MovingAverage:
 
     @torch.no_grad()
     def update(self) -> None:
-        """Follow the model by one step; the first step's values are taken as they are."""
+        """Update the average by the model's values; the first update copies them."""
         current = self._current()
         if not self.values:
             self.values = {name: tensor.clone() for name, tensor in current.items()}
@@ -87,7 +88,7 @@ class MovingAverage:
 
     @contextmanager
     def in_place(self) -> Iterator[None]:
-        """The averages in the model, for a time."""
+        """Put the averages into the model for the block."""
         before = {name: tensor.clone() for name, tensor in self._current().items()}
         self.put_into_model()
         try:
@@ -98,13 +99,13 @@ class MovingAverage:
                     tensor.copy_(before[name])
 
     def load(self, values: Mapping[str, Tensor]) -> None:
-        """Take over stored averages, also those of PyTorch's `AveragedModel`."""
+        """Load stored averages, also those of PyTorch's `AveragedModel`."""
         current = self._current()
         stored = state_for(self._model, values)
         self.values = {
             name: value.to(current[name].device)
             for name, value in stored.items()
-            if name in current  # not a second name of a tied tensor
+            if name in current  # leave out the second name of a tied tensor
         }
 
 
@@ -112,9 +113,9 @@ class TrainingState:
     """The model, its moving average, the optimizer, the history and the best weights so far.
 
     Args:
-        model: on the device where it is to be trained.
-        recipe: which of the others there are, and with which settings.
-        precision: "fp16" scales the gradients.
+        model: The model, on the device where it is trained.
+        recipe: Says which optimizer and average there are, and with which settings.
+        precision: The precision; with "fp16" the gradients are scaled.
     """
 
     def __init__(self, model: nn.Module, recipe: Recipe, precision: str) -> None:
@@ -132,7 +133,7 @@ class TrainingState:
 
     @contextmanager
     def evaluated(self) -> Iterator[nn.Module]:
-        """The model with the weights that count: those of the moving average where there is one."""
+        """Put the average's weights, if there are any, into the model for the block."""
         if self.average is None:
             yield self.model
         else:
@@ -141,24 +142,24 @@ class TrainingState:
 
     @property
     def finished(self) -> bool:
-        """Whether all epochs are done, or patience has run out."""
+        """Return whether all epochs are done, or the patience is exhausted."""
         epoch, patience = len(self.history), self.recipe.patience
         return epoch == self.recipe.epochs or (
             patience is not None and epoch - self.best_epoch >= patience
         )
 
     def set_learning_rate(self, learning_rate: float) -> None:
-        """The optimizer's learning rate from the next step on; some groups have a share of it."""
+        """Set the optimizer's learning rate for the next step; some groups get a share of it."""
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate * group.get("share", 1.0)
 
     def update_average(self) -> None:
-        """Let the moving average follow the model by one step."""
+        """Update the moving average, if there is one."""
         if self.average is not None:
             self.average.update()
 
     def add(self, record: EpochRecord) -> None:
-        """Take in an epoch's record, and the weights if they are the best on validation so far."""
+        """Add an epoch's record; keep the weights if they are the best on validation so far."""
         self.history.append(record)
         accuracy = record.validation_accuracy
         if accuracy is None:
@@ -174,14 +175,14 @@ class TrainingState:
                     }
 
     def leave_final_weights(self) -> None:
-        """Put into the model what the recipe asks for: the best, the average, or the last."""
+        """Put the weights into the model that the recipe asks for: best, averaged, or last."""
         if self.best_weights is not None:
             load_plain_state(self.model, self.best_weights)
         elif self.average is not None:
             self.average.put_into_model()
 
     def state_dict(self) -> dict[str, Any]:
-        """Everything as tensors and plain values, which load without running code."""
+        """Return everything as tensors and plain values, which load without running code."""
         return {
             "model": plain_state(self.model.state_dict()),
             "optimizer": self.optimizer.state_dict(),
@@ -193,10 +194,10 @@ class TrainingState:
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go back to where `state_dict` was called.
+        """Load the state that `state_dict` returned.
 
         Raises:
-            RuntimeError, ValueError, KeyError: the state is of another model or optimizer.
+            RuntimeError, ValueError, KeyError: The state is that of another model or optimizer.
         """
         load_plain_state(self.model, state["model"])
         self.optimizer.load_state_dict(state["optimizer"])

@@ -1,4 +1,4 @@
-"""Text for consoles that lack some of its characters, as Windows' do."""
+"""Printed text, also on consoles that lack some of its characters, as on Windows."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from typing import TextIO
 
 
 def say(text: str) -> None:
-    """Print a line that may name what the user named; see `echo`."""
+    """Print a line to the standard output; characters that the console lacks become escapes."""
     echo(f"{text}\n", sys.stdout)
 
 
 def echo(text: str, stream: TextIO) -> None:
-    """Print a text; characters that the console lacks appear as escapes, such as \u2713."""
+    """Print a text without a line break; characters that the console lacks become escapes."""
     try:
         print(text, end="", flush=True, file=stream)
     except UnicodeEncodeError:

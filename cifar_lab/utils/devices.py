@@ -1,4 +1,4 @@
-"""Devices by name, and the best one there is."""
+"""The device to run on: the one that is named, or the best available."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import torch
 
 
 def best_device() -> torch.device:
-    """The fastest device there is, in the course's order: cuda, mps, cpu."""
+    """Return the best available device, in the course's order: cuda, mps, cpu."""
     if torch.cuda.is_available():
         return torch.device("cuda")
     if torch.backends.mps.is_available():
@@ -17,10 +17,10 @@ def best_device() -> torch.device:
 
 
 def as_device(device: torch.device | str | None) -> torch.device:
-    """The named device, or the best one for None.
+    """Return the named device, or the best available one for None.
 
     Raises:
-        ValueError: the name is not a device, or this machine has no such device.
+        ValueError: The name is not that of a device, or this machine has no such device.
     """
     if device is None:
         return best_device()
@@ -36,5 +36,5 @@ def as_device(device: torch.device | str | None) -> torch.device:
 
 
 def device_name(device: torch.device) -> str:
-    """The GPU's name, or the processor's architecture."""
+    """Return the GPU's name, or the processor's architecture."""
     return torch.cuda.get_device_name(device) if device.type == "cuda" else platform.machine()

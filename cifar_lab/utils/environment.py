@@ -1,4 +1,4 @@
-"""The versions, device and memory that a result notes."""
+"""The versions, the device and the peak memory that a result records."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from cifar_lab.utils.devices import device_name
 
 
 def describe_environment(device: torch.device) -> dict[str, Any]:
-    """Versions, device and threads: what another machine must match to find the same figures."""
+    """Return what another machine must match to get the same figures: versions, device, threads."""
     packages = ("cifar-lab", "torchvision", "numpy")
     return {
         "device": device.type,
@@ -26,7 +26,7 @@ def describe_environment(device: torch.device) -> dict[str, Any]:
 
 
 def installed_version(package: str) -> str:
-    """The version of an installed package."""
+    """Return the version of a package, or "not installed"."""
     try:
         return version(package)
     except PackageNotFoundError:
@@ -34,9 +34,9 @@ def installed_version(package: str) -> str:
 
 
 def peak_memory_mib(device: torch.device) -> int | None:
-    """Peak memory in MiB: of CUDA's allocations, or else of this process since it began.
+    """Return the peak memory in MiB, or None on Windows, where the standard library can't measure.
 
-    None on Windows, where the standard library does not tell.
+    On CUDA it is the peak of PyTorch's allocations, elsewhere that of this process.
     """
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device) // 2**20

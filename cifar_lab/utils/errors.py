@@ -7,22 +7,22 @@ from collections.abc import Iterable
 
 
 class DatasetUnavailableError(RuntimeError):
-    """The files of a dataset are not there and could not be had."""
+    """An error for files of a dataset that are missing and could not be downloaded."""
 
 
 class CorruptedDataError(RuntimeError):
-    """A file of a dataset is there, but it is not the official one."""
+    """An error for a file of a dataset that is there but is not the official one."""
 
 
 class LeakedTestImagesError(ValueError):
-    """Test images were about to be used for something other than the final evaluation."""
+    """An error for test images that were about to be used before the final evaluation."""
 
 
 class TrainingDivergedError(RuntimeError):
-    """The loss became NaN or infinite."""
+    """An error for a loss that became NaN or infinite."""
 
 
-# What a user can mend: commands show it as one message, without a traceback.
+# Errors that a user can fix: commands show the message alone, without a traceback.
 USER_ERRORS = (
     ValueError,
     TypeError,
@@ -35,7 +35,7 @@ USER_ERRORS = (
 
 
 def unknown_name(kind: str, name: object, known: Iterable[str]) -> ValueError:
-    """The error for a name that is not in a registry; it offers the nearest names first."""
+    """Return the error for a name that is not in a registry; it suggests the nearest names."""
     known = sorted(known)
     near = difflib.get_close_matches(str(name), known, n=3, cutoff=0.4)
     hint = f"Did you mean {' or '.join(map(repr, near))}? " if near else ""

@@ -1,4 +1,4 @@
-"""Files that are whole or not there at all, whenever the process ends."""
+"""Files that are complete or absent, even after an interruption."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ BYTE_ORDER_MARK_TOO = "utf-8-sig"  # UTF-8, with the mark that editors on Window
 
 
 def user_path(path: str | Path) -> Path:
-    """The path with `~` as the home folder: a shell leaves it as it is behind an equals sign."""
+    """Return the path with `~` expanded: a shell leaves it as it is after an equals sign."""
     return Path(os.path.expanduser(path))  # noqa: PTH111 (which leaves `~name` of no user as it is)
 
 
 def read_text(path: str | Path) -> str:
-    """A text file in UTF-8, with or without a byte order mark.
+    """Return the content of a text file in UTF-8, with or without a byte order mark.
 
     Raises:
-        OSError: the file can't be read.
-        UnicodeDecodeError: it is not UTF-8.
+        OSError: The file can't be read.
+        UnicodeDecodeError: The file is not UTF-8.
     """
     return Path(path).read_text(encoding=BYTE_ORDER_MARK_TOO)
 
@@ -36,18 +36,17 @@ def write_atomically(
     *,
     check: Callable[[Path], object] | None = None,
 ) -> None:
-    """Let `write` fill a temporary file beside `path`, then put it in place in one step.
+    """Write a temporary file in the same folder, then rename it to `path` in one step.
 
-    Whoever reads `path` finds the old content or the new, never a part, whenever the process ends.
+    A reader finds the old content or the new one, never a part, even if the process is killed.
 
     Args:
-        path: of the file; folders that are missing are made.
-        write: is given the open file.
-        check: is given the temporary file's path; what it raises keeps the old content in place.
+        path: The file to write; missing folders are created.
+        write: Is called with the open temporary file.
+        check: Is called with the temporary file's path; if it raises, the old content stays.
 
     Raises:
-        OSError: the folder can't be written, or the disk is full; what was at `path` is still
-            there.
+        OSError: The folder can't be written, or the disk is full; the old content stays.
     """
     path = user_path(path)
     with _full_disk_explained(path):
@@ -62,16 +61,17 @@ def write_atomically(
 
 
 def write_together(contents: Mapping[Path, bytes | None]) -> None:
-    """Change several files, all of them or none.
+    """Write several files, all of them or none.
 
-    Everything is written beside its place first; if putting one in its place fails, those before it
-    are put back. Only a power cut, or a killed process, can leave some of them changed.
+    All contents are written to temporary files first; if renaming one of these fails, the files
+    before it get their old contents back. Only a power cut or a killed process can leave some of
+    them changed.
 
     Args:
-        contents: of each file; None takes it away.
+        contents: Maps each file to its new content; None deletes the file.
 
     Raises:
-        OSError: a folder can't be written, or the disk is full; all files are as they were.
+        OSError: A folder can't be written, or the disk is full; all files are as they were.
     """
     ready: dict[Path, Path | None] = {}
     put_aside: dict[Path, Path | None] = {}
@@ -107,11 +107,11 @@ def _free_name(path: Path) -> Path:
 
 
 def _write_beside(path: Path, write: Callable[[IO[bytes]], object]) -> Path:
-    """A temporary file in the folder of `path`, whole and on the disk."""
+    """Write a temporary file in the folder of `path`, flush it to the disk, and return its path."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
     except (FileExistsError, NotADirectoryError) as error:
-        reason = "A file is where a folder is needed; give another place"
+        reason = "A file is where a folder is needed; give another path"
         raise NotADirectoryError(errno.ENOTDIR, reason, str(path.parent)) from error
     descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     temporary = Path(name)
@@ -137,7 +137,7 @@ def _remove(*paths: Path | None) -> None:
 
 @contextmanager
 def _full_disk_explained(path: Path) -> Iterator[None]:
-    """Let the error of a full disk name the file, and what to do."""
+    """Add the file and what to do to the error of a full disk."""
     try:
         yield
     except OSError as error:
@@ -149,12 +149,12 @@ def _full_disk_explained(path: Path) -> Iterator[None]:
 
 
 def copy_atomically(source: Path, target: Path) -> None:
-    """Copy a file so that `target` is the old content or the whole copy."""
+    """Copy a file; `target` has its old content or the complete copy, never a part."""
     with source.open("rb") as content:
         write_atomically(target, lambda file: shutil.copyfileobj(content, file))
 
 
 def write_text(path: str | Path, text: str) -> None:
-    """Write a text atomically, in UTF-8; what that can't hold becomes a question mark."""
+    """Write a text atomically in UTF-8; characters that UTF-8 can't hold become question marks."""
     content = text.encode("utf-8", errors="replace")
     write_atomically(path, lambda file: file.write(content))

@@ -1,4 +1,4 @@
-"""Numbers from numpy and PyTorch as Python's own: what is stored is plain data."""
+"""Plain data: numpy's and PyTorch's numbers as Python's, and JSON."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ import torch
 
 
 def plain(value: Any) -> Any:
-    """The same value without numpy and PyTorch: numbers, texts, lists and dicts of them.
+    """Return the same value without numpy and PyTorch: numbers, texts, lists and dicts of them.
 
-    Scalars become Python's numbers, arrays and tensors (nested) lists, mappings dicts, dataclasses
-    too, and other sequences lists. What is neither stays as it is.
+    Scalars become Python's numbers, arrays and tensors nested lists, mappings and dataclasses
+    dicts, tuples lists. Any other value stays as it is.
     """
     if isinstance(value, torch.Tensor):
         return value.detach().cpu().tolist()
@@ -37,10 +37,10 @@ def _key(name: Any) -> Any:
 
 
 def to_json(content: Any) -> str:
-    """JSON that every reader takes: `plain`, and null for NaN and infinity, which JSON has not.
+    """Return the content as JSON that every reader accepts, with null for NaN and infinity.
 
     Raises:
-        TypeError: something in it is no plain data; the message says which type.
+        TypeError: The content holds a value that is not plain data; the message names its type.
     """
     return json.dumps(_finite(plain(content)), indent=1, allow_nan=False)
 
@@ -56,10 +56,10 @@ def _finite(value: Any) -> Any:
 
 
 def as_whole(name: str, value: Any, at_least: int = 0) -> int:
-    """A whole number as Python's `int`, also one of numpy or a tensor with one element.
+    """Return a whole number as Python's `int`, also one of numpy or a tensor with one element.
 
     Raises:
-        ValueError: something else, `True` and 3.0 among it, or a smaller number.
+        ValueError: The value is smaller, or no whole number; `True` and 3.0 are none either.
     """
     try:
         number = None if _is_flag(value) else operator.index(value)
@@ -71,12 +71,13 @@ def as_whole(name: str, value: Any, at_least: int = 0) -> int:
 
 
 def as_number(name: str, value: Any) -> float:
-    """A number as Python's own, an `int` where it was one; also of numpy, or a one-element tensor.
+    """Return a number as Python's `int` or `float`, also one of numpy or a one-element tensor.
 
-    One in less than double precision is what it is written as: 0.1 for `np.float32(0.1)`.
+    A number in less than double precision becomes the one that it is printed as: 0.1 for
+    `np.float32(0.1)`.
 
     Raises:
-        ValueError: something else.
+        ValueError: The value is not a number.
     """
     size = value.numel() if isinstance(value, torch.Tensor) else getattr(value, "size", None)
     number = value.item() if size == 1 else value
@@ -90,10 +91,10 @@ _SHORT = {"float32": np.float32, "float16": np.float16, "bfloat16": np.float32}
 
 
 def as_flag(name: str, value: Any) -> bool:
-    """True or False as Python's own, also of numpy or a tensor.
+    """Return True or False as Python's `bool`, also one of numpy or a one-element tensor.
 
     Raises:
-        ValueError: something else, 0 and 1 among it.
+        ValueError: The value is not True or False; 0 and 1 are not either.
     """
     if not _is_flag(value):
         raise ValueError(f"{name} is {value!r}; expected True or False.")
@@ -101,5 +102,5 @@ def as_flag(name: str, value: Any) -> bool:
 
 
 def _is_flag(value: Any) -> bool:
-    of_one = isinstance(value, torch.Tensor) and value.dtype == torch.bool and value.numel() == 1
-    return isinstance(value, bool | np.bool_) or of_one
+    is_tensor = isinstance(value, torch.Tensor) and value.dtype == torch.bool and value.numel() == 1
+    return isinstance(value, bool | np.bool_) or is_tensor

@@ -1,30 +1,29 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from statistics import geometric_mean
 
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torchvision import transforms
 
 from cifar_lab import build_model
 from cifar_lab.benchmark import profile
-from cifar_lab.benchmark.baseline import PILImages, PlainWay, follow, plain_loader
+from cifar_lab.benchmark.baseline import Baseline, PILImages, baseline_loader, follow
 from cifar_lab.benchmark.comparison import Comparison, compare
-from cifar_lab.benchmark.plain_models import plain_model
 from cifar_lab.benchmark.profile import PARTS, Stopwatch
 from cifar_lab.benchmark.report import save, speed_table, text, time_table
+from cifar_lab.benchmark.student import STUDENT, StudentNet
 from cifar_lab.benchmark.worker import WAYS, Measurement
 from cifar_lab.cli.main import main
 from cifar_lab.data.augment import MixUp, TrivialAugment
-from cifar_lab.data.cifar import CIFAR100_MEAN, CIFAR100_STD
+from cifar_lab.data.cifar import CIFAR100_MEAN
 from cifar_lab.data.image_set import ImageSet, Role
-from cifar_lab.experiments.catalog import EXPERIMENTS, GROUPS
-from cifar_lab.models.layers.batch_norm import NarrowBatchNorm2d
+from cifar_lab.experiments.catalog import EXPERIMENTS
 from cifar_lab.training.loop import fit
 from cifar_lab.training.state import EpochRecord
 
@@ -37,39 +36,37 @@ def images() -> ImageSet:
     return ImageSet(pixels, labels, Role.TRAIN, tuple(map(str, range(10))))
 
 
-@pytest.mark.parametrize("name", [*GROUPS["assignment-a"], *GROUPS["assignment-b"]])
-def test_the_plain_networks_are_the_library_s(name: str) -> None:
-    torch.manual_seed(0)
-    plain = plain_model(EXPERIMENTS[name], 10)
-    assert not any(getattr(layer, "inplace", False) for layer in plain.modules())
-    assert not any(isinstance(layer, NarrowBatchNorm2d) for layer in plain.modules())
-    library = EXPERIMENTS[name].build_model(10).to(memory_format=torch.channels_last)
-    values = [value for name, value in library.state_dict().items() if "normalize" not in name]
-    plain.load_state_dict(dict(zip(plain.state_dict(), values, strict=True)))
-    images = torch.rand(4, 3, 32, 32)
-    inputs = images
-    if name == "cifar100-smallcifarnet":
-        inputs = transforms.Normalize(CIFAR100_MEAN, CIFAR100_STD)(images)
-    images = images.to(memory_format=torch.channels_last)
-    for mode in (True, False):
-        torch.manual_seed(1)
-        expected = plain.train(mode)(inputs)
-        torch.manual_seed(1)
-        torch.testing.assert_close(library.train(mode)(images), expected, rtol=1e-3, atol=1e-4)
+@pytest.mark.parametrize("way", WAYS)
+def test_both_ways_train_the_experiment_s_own_network(
+    way: str, images: ImageSet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    built: list[nn.Module] = []
+    monkeypatch.setattr(StudentNet, "forward", remembering(StudentNet.forward, built))
+    recipe = replace(STUDENT.recipe, epochs=1, precision="fp32")
+    WAYS[way](STUDENT, recipe, torch.device("cpu")).train(images, images, lambda record: None)
+    assert {type(model) for model in built} == {StudentNet}
 
 
-def test_plain_images_are_those_of_the_library(images: ImageSet) -> None:
+def remembering(forward: Callable[..., Tensor], models: list[nn.Module]) -> Callable[..., Tensor]:
+    def remember(model: nn.Module, images: Tensor) -> Tensor:
+        models.append(model)
+        return forward(model, images)
+
+    return remember
+
+
+def test_baseline_images_are_those_of_the_library(images: ImageSet) -> None:
     item, label = PILImages(images, transforms.ToTensor())[5]
     torch.testing.assert_close(item, images[5][0])
     assert label == images[5][1]
 
 
-def test_plain_batches_are_augmented_and_normalised(images: ImageSet) -> None:
+def test_baseline_batches_are_augmented(images: ImageSet) -> None:
     experiment = EXPERIMENTS["cifar100-smallcifarnet"]
-    batch, labels = next(iter(plain_loader(images, experiment, torch.device("cpu"))))
+    batch, labels = next(iter(baseline_loader(images, experiment, torch.device("cpu"))))
     assert batch.shape == (96, 3, 32, 32)
-    assert batch.min() < -1, "normalised"
-    assert ((batch == 0).all(dim=1).sum(dim=(1, 2)) > 10).any(), "a rectangle is erased"
+    erased = torch.tensor(CIFAR100_MEAN).view(3, 1, 1)
+    assert ((batch - erased).abs().amax(dim=1) < 1e-6).sum(dim=(1, 2)).max() > 10
     assert sorted(labels.tolist()) == sorted(images.labels.tolist())
 
 
@@ -77,14 +74,14 @@ def test_both_ways_learn_alike(images: ImageSet) -> None:
     experiment = EXPERIMENTS["cifar10-mlp"]
     recipe = replace(experiment.recipe, epochs=3, precision="fp32")
     records: list[EpochRecord] = []
-    PlainWay(experiment, recipe, torch.device("cpu")).train(images, images, records.append)
+    Baseline(experiment, recipe, torch.device("cpu")).train(images, images, records.append)
     torch.manual_seed(0)
     history = fit(build_model("mlp"), images, recipe, device="cpu", progress=False)
-    for plain, library in zip(records, history, strict=True):
-        assert plain.train_loss == pytest.approx(library.train_loss, abs=0.05)
+    for baseline, library in zip(records, history, strict=True):
+        assert baseline.train_loss == pytest.approx(library.train_loss, abs=0.05)
 
 
-def test_the_plain_average_is_an_exponential_one() -> None:
+def test_the_baseline_s_average_is_an_exponential_one() -> None:
     model, average = nn.Linear(1, 1, bias=False), nn.Linear(1, 1, bias=False)
     model.weight.data.fill_(1)
     average.weight.data.fill_(0)
@@ -93,11 +90,11 @@ def test_the_plain_average_is_an_exponential_one() -> None:
     assert average.weight.item() == pytest.approx(1 - 0.9**3)
 
 
-def test_what_the_plain_way_does_not_have_is_refused(images: ImageSet) -> None:
+def test_what_the_baseline_does_not_have_is_refused(images: ImageSet) -> None:
     experiment, cpu = EXPERIMENTS["cifar10-mlp"], torch.device("cpu")
     recipe = replace(experiment.recipe, augment=(TrivialAugment(),))
     with pytest.raises(ValueError, match="no TrivialAugment"):
-        plain_loader(images, replace(experiment, recipe=recipe), cpu)
+        baseline_loader(images, replace(experiment, recipe=recipe), cpu)
     for changes in (
         {"mix": MixUp(10)},
         {"schedule": "cosine", "schedule_per": "step"},
@@ -105,7 +102,7 @@ def test_what_the_plain_way_does_not_have_is_refused(images: ImageSet) -> None:
         {"bias_learning_rate": 0.1},
     ):
         with pytest.raises(ValueError, match="can't compare"):
-            PlainWay(experiment, replace(experiment.recipe, **changes), cpu)
+            Baseline(experiment, replace(experiment.recipe, **changes), cpu)
 
 
 class Clock:
@@ -168,8 +165,8 @@ def made_up(way: str, *seconds: float, accuracy: float = 50.0) -> Measurement:
 
 
 COMPARISONS = [
-    Comparison("a", "A", "cifar10", made_up("plain", 8, 10, 12), made_up("library", 2, 2, 1)),
-    Comparison("b", "B", "cifar10", made_up("plain", 9), made_up("library", 9, accuracy=51)),
+    Comparison("a", "A", "cifar10", made_up("baseline", 8, 10, 12), made_up("library", 2, 2, 1)),
+    Comparison("b", "B", "cifar10", made_up("baseline", 9), made_up("library", 9, accuracy=51)),
 ]
 
 
@@ -202,10 +199,10 @@ def test_the_command_measures_both_ways_in_turn(
     assert main([*arguments, "--pairs", "2", "--device", "cpu", "--out", str(tmp_path)]) == 0
     out, err = capfd.readouterr()
     turns = [line.split()[1] for line in err.splitlines() if line.startswith("cifar10-mlp")]
-    assert turns == ["plain", "library", "plain", "library"]
+    assert turns == ["baseline", "library", "baseline", "library"]
     assert "| SimpleMLP |" in out
     (content,) = json.loads((tmp_path / "bench" / "bench.json").read_text())
-    for way in ("plain", "library"):
+    for way in ("baseline", "library"):
         assert len(content[way]["epochs"]) == 2
         assert content[way]["images"] == 640
         assert content[way]["matrix_flops_per_second"] > 1e9
@@ -219,7 +216,7 @@ def test_both_ways_run_the_longest_recipe(tmp_path: Path) -> None:
     (content,) = json.loads((tmp_path / "bench" / "bench.json").read_text())
     losses = [[epoch["train_loss"] for epoch in content[way]["epochs"]] for way in WAYS]
     assert losses[0] == pytest.approx(losses[1], rel=0.1)
-    assert content["plain"]["watched"] == "validation"
+    assert content["baseline"]["watched"] == "validation"
     flops = [content[way]["flops_per_image"] for way in WAYS]
     assert flops[0] == pytest.approx(flops[1], rel=0.02)
 

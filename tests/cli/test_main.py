@@ -14,13 +14,12 @@ from types import SimpleNamespace
 import numpy
 import pytest
 
-import cifar_lab_pytest
-from cifar_lab.cli import main as cli
-from cifar_lab.cli.main import main
-from cifar_lab.cli.options import build_parser, parse_parameter, parse_seeds
+from cifar_lab.cli import pytest_options
+from cifar_lab.cli.main import build_parser, main
+from cifar_lab.cli.options import parse_parameter, parse_seeds
 from cifar_lab.data.image_set import Data
 from cifar_lab.experiments.catalog import ASSIGNMENT_A_RECIPE, EXPERIMENTS, GROUPS
-from cifar_lab.experiments.published import load_measured
+from cifar_lab.experiments.published import load_published
 from cifar_lab.experiments.results import Result, find_results, load_result
 from cifar_lab.models import SimpleMLP
 from cifar_lab.models.counting import count_training_flops
@@ -38,7 +37,7 @@ def loads(monkeypatch: pytest.MonkeyPatch, data: Data) -> list[tuple[str, Path |
         asked.append((name, root))
         return data
 
-    monkeypatch.setattr(cli, "load", load)
+    monkeypatch.setattr("cifar_lab.data.datasets.load", load)
     return asked
 
 
@@ -69,8 +68,22 @@ def test_text_that_names_no_seeds_is_refused(text: str) -> None:
 
 def test_list_names_every_experiment_and_group(capsys: Captured) -> None:
     assert main(["list"]) == 0
-    printed = capsys.readouterr().out.splitlines()
-    assert [line.split()[0] for line in printed] == [*EXPERIMENTS, *GROUPS]
+    table, notes, groups = capsys.readouterr().out.split("\n\n")
+    headings, *rows = table.splitlines()
+    assert [line.split()[0] for line in rows] == list(EXPERIMENTS)
+    assert [line.split()[0] for line in groups.splitlines()] == list(GROUPS)
+    for heading in ("parameters", "MACs", "epochs", "accuracy %"):
+        end = headings.index(heading) + len(heading)
+        assert all(row[end - 1] != " " for row in rows), f"{heading} and its figures end together"
+    assert "dash: not measured" in notes
+
+
+def test_list_shows_cost_and_expected_accuracy(capsys: Captured) -> None:
+    assert main(["list"]) == 0
+    rows = {line.split()[0]: line.split() for line in capsys.readouterr().out.splitlines() if line}
+    mlp = ["cifar10-mlp", "CIFAR-10", "308,310", "308,200", "3", "0.185", "0.05", "41.24", "5"]
+    assert rows["cifar10-mlp"] == mlp
+    assert rows["cifar100-frontier"][-3:] == ["-", "-", "-"]  # no run had all its epochs
 
 
 def test_run_trains_and_saves_each_seed(
@@ -111,7 +124,7 @@ def test_finished_runs_are_skipped_only_when_asked(
     assert "cifar10-mlp (seed 0) is finished, skipped" in capsys.readouterr().out
 
 
-def test_a_result_on_the_stand_in_does_not_finish_a_run_on_cifar(
+def test_a_result_on_the_synthetic_dataset_does_not_finish_a_run_on_cifar(
     loads: list[tuple[str, Path | None]], tmp_path: Path
 ) -> None:
     assert run_mlp(tmp_path) == 0
@@ -158,7 +171,9 @@ def test_a_notebook_s_parameter_is_a_literal_or_text(text: str, parameter: objec
 
 def test_notebook_hands_on_its_parameters(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     calls = []
-    monkeypatch.setattr(cli, "run_notebook", lambda *given, **options: calls.append(given))
+    monkeypatch.setattr(
+        "cifar_lab.cli.notebook.run_notebook", lambda *given, **options: calls.append(given)
+    )
     monkeypatch.chdir(tmp_path)
     arguments = ["notebook", "a.ipynb", "-p", "seed=5", "--dataset", "synthetic", "--data", "d"]
     assert main(arguments) == 0
@@ -170,7 +185,9 @@ def test_notebook_sets_the_results_folder_where_the_notebook_has_one(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     calls = []
-    monkeypatch.setattr(cli, "run_notebook", lambda *given, **options: calls.append(options))
+    monkeypatch.setattr(
+        "cifar_lab.cli.notebook.run_notebook", lambda *given, **options: calls.append(options)
+    )
     assert main(["notebook", "a.ipynb", "--out", str(tmp_path)]) == 0
     assert calls[0]["optional_parameters"] == {"results_folder": str(tmp_path)}
 
@@ -203,7 +220,7 @@ def test_a_tilde_in_a_path_option_is_the_home_folder(
         "grade": ["~/x", "--assignment=a"],
     }
     arguments = [command, *needed.get(command, []), f"{option}=~/place"]
-    options = build_parser(None).parse_args(arguments)
+    options = build_parser().parse_args(arguments)
     assert getattr(options, option.strip("-")) == tmp_path / "place"
     assert getattr(options, "path", tmp_path / "x") == tmp_path / "x"
 
@@ -215,7 +232,7 @@ def test_a_tilde_in_a_path_option_of_pytest_is_the_home_folder(
         monkeypatch.setenv(variable, str(tmp_path))
     parser = argparse.ArgumentParser()
     group = SimpleNamespace(addoption=parser.add_argument)
-    cifar_lab_pytest.pytest_addoption(SimpleNamespace(getgroup=lambda *texts: group))  # type: ignore[arg-type]
+    pytest_options.pytest_addoption(SimpleNamespace(getgroup=lambda *texts: group))  # type: ignore[arg-type]
     names = ("submission", "submissions", "data", "settings", "reports")
     options = parser.parse_args([f"--{name}=~/{name}" for name in names])
     assert [getattr(options, name) for name in names] == [str(tmp_path / name) for name in names]
@@ -251,7 +268,7 @@ def test_an_interrupted_run_says_how_it_is_resumed(
     def run(*arguments: object, **named: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(cli, "run", run)
+    monkeypatch.setattr("cifar_lab.experiments.run.run", run)
     assert run_mlp(tmp_path, *options) == 130
     assert capsys.readouterr().err == f"cifar-lab: interrupted. {advice}\n"
 
@@ -287,7 +304,9 @@ def test_evaluate_says_where_weights_are_of_a_shorter_run(
     name = "cifar100-smallcifarnet"
     experiment = EXPERIMENTS[name]
     longer = replace(experiment, recipe=experiment.recipe.with_epochs(epochs))
-    monkeypatch.setattr(cli, "load_pretrained", lambda name: SimpleMLP())
+    monkeypatch.setattr(
+        "cifar_lab.experiments.pretrained.load_pretrained", lambda name: SimpleMLP()
+    )
     monkeypatch.setitem(EXPERIMENTS, name, longer)
     assert main(["evaluate", name, "--device", "cpu"]) == 0
     printed = capsys.readouterr().out
@@ -325,7 +344,7 @@ def test_tables_of_several_datasets_stand_one_after_the_other_and_go_to_a_file(
     assert main(command) == 0
     output = capsys.readouterr().out
     assert output.index("CIFAR-10.") < output.index("SimpleMLP") < output.index("CIFAR-100.")
-    assert [one.experiment for one in load_measured(file)] == list(names)
+    assert [one.experiment for one in load_published(file)] == list(names)
 
 
 def assert_one_message(capsys: Captured, message: str) -> None:
@@ -358,7 +377,7 @@ def test_data_that_can_not_be_had_is_one_message(
     def load(name: str, root: Path | None) -> Data:
         raise error("what is wrong, and what to do")
 
-    monkeypatch.setattr(cli, "load", load)
+    monkeypatch.setattr("cifar_lab.data.datasets.load", load)
     assert main(["run", "cifar10-mlp", "--out", str(tmp_path)]) == 1
     assert_one_message(capsys, "cifar-lab: what is wrong, and what to do\n$")
 
@@ -388,7 +407,9 @@ def test_wrong_usage_is_exit_status_2(arguments: list[str], capsys: Captured) ->
     assert "usage: cifar-lab" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("command", ["list", "run", "table", "evaluate", "notebook", "doctor"])
+@pytest.mark.parametrize(
+    "command", ["list", "run", "table", "evaluate", "notebook", "doctor", "grade", "bench"]
+)
 def test_every_command_is_in_the_help(command: str, capsys: Captured) -> None:
     for arguments in (["--help"], [command, "--help"]):
         with pytest.raises(SystemExit) as exit_:

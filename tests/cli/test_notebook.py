@@ -333,7 +333,7 @@ def test_runs_alone_in_an_empty_folder_of_an_environment_without_the_package(pat
     installed = {entry.name for entry in site.iterdir()} - before
     assert {name.split("-")[0] for name in installed} == {"cifar_lab"}, "it installed more"
     executed = read(alone / "executed.ipynb")
-    assert "SYNTHETIC STAND-IN" in json.dumps(executed)
+    assert "SYNTHETIC DATASET" in json.dumps(executed)
 
 
 SITE = "import sysconfig; print(sysconfig.get_path('purelib'))"

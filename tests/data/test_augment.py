@@ -557,7 +557,7 @@ def test_a_bad_description_says_what_is_wrong(description: dict[str, Any], messa
     [
         (lambda: RandomCrop(2, "mirror"), ValueError, "Unknown padding_mode 'mirror'"),
         (lambda: RandomCrop(-1), ValueError, "padding is -1; expected at least 0"),
-        (lambda: RandomCrop(1.5), TypeError, "padding is 1.5; expected whole pixels"),
+        (lambda: RandomCrop(1.5), TypeError, "padding is 1.5; expected a whole number of pixels"),
         (lambda: RandomHorizontalFlip(1.1), ValueError, "p is 1.1; expected a number from 0 to 1"),
         (lambda: RandomHorizontalFlip("0.5"), TypeError, "p is '0.5'; expected a number"),
         (lambda: ColorJitter(brightness=-0.1), ValueError, "brightness is -0.1; expected at least"),
@@ -570,7 +570,7 @@ def test_a_bad_description_says_what_is_wrong(description: dict[str, Any], messa
         (lambda: RandomErasing(scale=0.3), TypeError, r"scale is 0.3; expected \(least, most\)"),
         (lambda: RandomErasing(ratio=(0.0, 1.0)), ValueError, "ratio is"),
         (lambda: RandomErasing(value=128.0), ValueError, "value is 128.0; expected .* 0 to 1"),
-        (lambda: RandomErasing(value=(0.1, 0.2)), ValueError, "one number, or one a channel"),
+        (lambda: RandomErasing(value=(0.1, 0.2)), ValueError, "one number, or 3: one for each"),
         (lambda: CutMix(num_classes=1), ValueError, "num_classes is 1; expected at least 2"),
         (lambda: MixUp(num_classes=10, alpha=0), ValueError, "alpha is 0; expected a number above"),
         (lambda: Compose((RandomCrop(), 3)), TypeError, "3 can't be composed"),
@@ -611,7 +611,7 @@ def test_mixing_refuses_labels_that_do_not_fit(labels: Tensor) -> None:
 
 @pytest.mark.parametrize("mix", [CutMix(), MixUp()])
 def test_mixing_without_a_number_of_classes_asks_for_it(mix: CutMix | MixUp) -> None:
-    with pytest.raises(ValueError, match="how many classes there are; give num_classes"):
+    with pytest.raises(ValueError, match="expected the number of classes. Give num_classes"):
         mix(torch.zeros(2, 3, 4, 4), torch.zeros(2, dtype=torch.int64), rng())
     assert (CutMix().alpha, MixUp().alpha) == (1.0, 0.2)
 

@@ -101,7 +101,7 @@ def test_a_loader_without_batches_is_refused() -> None:
     [
         (torch.zeros(4, 3, 1), None, r"outputs of shape \(4, 3, 1\) for 4 images"),
         (torch.zeros(2, 3), None, r"outputs of shape \(2, 3\) for 4 images"),
-        (torch.zeros(4, 3), 10, "gives 3 outputs an image, but the images have 10 classes"),
+        (torch.zeros(4, 3), 10, "gives 3 outputs per image, but the images have 10 classes"),
         (torch.zeros(4, 2), None, "Labels run from 0 to 2, but the model has 2 outputs"),
     ],
 )

@@ -33,7 +33,7 @@ def test_confusion_among_superclasses_counts_the_same_images() -> None:
 
 
 def test_other_classes_are_refused() -> None:
-    with pytest.raises(ValueError, match="'airplane' is no class of CIFAR-100"):
+    with pytest.raises(ValueError, match="'airplane' is not a class of CIFAR-100"):
         superclass_labels(["apple", "airplane"])
 
 

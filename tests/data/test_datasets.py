@@ -1,9 +1,14 @@
 from __future__ import annotations
 
+import argparse
+import hashlib
+import pickle
+import re
 import time
 from dataclasses import replace
 from pathlib import Path
 from statistics import median
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -15,12 +20,17 @@ from torch.utils.data import BatchSampler, DataLoader, Subset
 from torchvision import datasets
 from torchvision.transforms import ToTensor
 
+from cifar_lab.cli.main import build_parser, main
+from cifar_lab.cli.pytest_options import pytest_addoption
 from cifar_lab.data import datasets as data_module
 from cifar_lab.data import synthetic
 from cifar_lab.data.augment import CutMix
 from cifar_lab.data.batches import Batches
+from cifar_lab.data.cifar import DATASETS, Archive, DatasetFacts
 from cifar_lab.data.datasets import load, load_or_stand_in
 from cifar_lab.data.image_set import Data, ImageSet, Role, from_numpy, split
+from cifar_lab.data.mirrors import sources_for
+from cifar_lab.grading.settings import Settings
 from cifar_lab.utils.errors import CorruptedDataError, DatasetUnavailableError
 
 
@@ -45,29 +55,29 @@ def numbers(image_set: ImageSet) -> list[int]:
 
 
 @pytest.fixture(scope="module")
-def stand_in() -> Data:
+def drawn() -> Data:
     return load("synthetic")
 
 
 @pytest.mark.parametrize(
     ("part", "role", "count"), [("train", "train", 10_000), ("test", "test", 2_000)]
 )
-def test_the_stand_in_has_images_labels_and_roles(
-    stand_in: Data, part: str, role: str, count: int
+def test_the_synthetic_dataset_has_images_labels_and_roles(
+    drawn: Data, part: str, role: str, count: int
 ) -> None:
-    image_set: ImageSet = getattr(stand_in, part)
+    image_set: ImageSet = getattr(drawn, part)
     assert image_set.images.shape == (count, 3, 32, 32)
     assert image_set.images.dtype == torch.uint8
     assert image_set.labels.dtype == torch.int64
     assert image_set.labels.bincount().tolist() == [count // 10] * 10
     assert image_set.role == role
-    assert image_set.class_names == stand_in.class_names == synthetic.CLASS_NAMES
-    assert image_set.dataset == stand_in.name == "synthetic"
+    assert image_set.class_names == drawn.class_names == synthetic.CLASS_NAMES
+    assert image_set.dataset == drawn.name == "synthetic"
 
 
-def test_the_stand_in_s_test_images_are_not_its_training_images(stand_in: Data) -> None:
-    seen = {image.numpy().tobytes() for image in stand_in.train.images}
-    assert not any(image.numpy().tobytes() in seen for image in stand_in.test.images)
+def test_the_synthetic_test_images_are_not_training_images(drawn: Data) -> None:
+    seen = {image.numpy().tobytes() for image in drawn.train.images}
+    assert not any(image.numpy().tobytes() in seen for image in drawn.test.images)
 
 
 def test_an_unknown_dataset_is_answered_with_the_nearest_name() -> None:
@@ -84,16 +94,16 @@ def no_files(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("no_files")
-def test_missing_data_is_an_error_for_load_and_a_loud_warning_with_a_stand_in(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], stand_in: Data
+def test_missing_data_is_an_error_for_load_and_a_loud_warning_with_the_synthetic_one(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], drawn: Data
 ) -> None:
     with pytest.raises(DatasetUnavailableError):
         load("cifar10", tmp_path)
     found = load_or_stand_in("cifar10", tmp_path)
     printed = capsys.readouterr().out
     assert found.name == "synthetic"
-    assert torch.equal(found.test.images, stand_in.test.images)
-    assert "SYNTHETIC STAND-IN" in printed and "NOT of cifar10" in printed
+    assert torch.equal(found.test.images, drawn.test.images)
+    assert "SYNTHETIC DATASET" in printed and "NOT of cifar10" in printed
     assert f"cifar10 is not in {tmp_path}; three ways on" in printed
 
 
@@ -104,6 +114,86 @@ def test_the_folder_is_the_argument_or_else_the_environment_s(
     monkeypatch.setenv("CIFAR_LAB_DATA", "from-environment")
     with pytest.raises(DatasetUnavailableError, match=f"not in {expected};"):
         load("cifar10", given)
+
+
+# ---- a dataset is one row
+
+
+class Shapes(datasets.CIFAR10):
+    """A dataset in the format of CIFAR-10, with its own names and checksums."""
+
+    base_folder = "shapes-py"
+    filename = "shapes-python.tar.gz"
+    url = "https://example.org/shapes-python.tar.gz"
+    tgz_md5 = ""
+
+
+@pytest.fixture
+def shapes(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """The folder that holds a dataset of three classes; its row is added to `DATASETS`."""
+    folder = tmp_path / Shapes.base_folder
+    folder.mkdir()
+    rng = np.random.default_rng(0)
+    digests = {}
+    for name, labels in {"train": [0, 1, 2, 0, 1, 2], "test": [2, 1, 0]}.items():
+        pixels = rng.integers(0, 256, (len(labels), 3072), dtype=np.uint8)
+        (folder / name).write_bytes(pickle.dumps({"data": pixels, "labels": labels}))
+    (folder / "meta").write_bytes(pickle.dumps({"names": ["ball", "cone", "cube"]}))
+    for path in folder.iterdir():
+        digests[path.name] = hashlib.md5(path.read_bytes()).hexdigest()
+    monkeypatch.setattr(Shapes, "train_list", [["train", digests["train"]]])
+    monkeypatch.setattr(Shapes, "test_list", [["test", digests["test"]]])
+    meta = {"filename": "meta", "key": "names", "md5": digests["meta"]}
+    monkeypatch.setattr(Shapes, "meta", meta)
+    monkeypatch.setattr(datasets, "Shapes", Shapes, raising=False)
+    archive = Archive("Shapes", 1000, {"example.org": "https://example.org/mirror"})
+    row = DatasetFacts("Shapes", 3, (0.5, 0.5, 0.5), (0.3, 0.3, 0.3), archive)
+    monkeypatch.setitem(DATASETS, "shapes", row)
+    return tmp_path
+
+
+def test_a_new_row_is_loaded_from_verified_files(shapes: Path) -> None:
+    data = load("shapes", shapes)
+    assert (data.name, data.class_names) == ("shapes", ("ball", "cone", "cube"))
+    assert data.train.labels.tolist() == [0, 1, 2, 0, 1, 2]
+    assert data.test.images.shape == (3, 3, 32, 32) and data.test.role is Role.TEST
+    (shapes / Shapes.base_folder / "test").write_bytes(b"damaged")
+    with pytest.raises(CorruptedDataError, match="test is not the official file"):
+        load("shapes", shapes)
+
+
+def test_a_new_row_has_its_mirrors_and_then_its_official_host(shapes: Path) -> None:
+    mirror, official = sources_for("shapes")
+    assert mirror.url == "https://example.org/mirror/shapes-python.tar.gz"
+    assert official.url == Shapes.url
+
+
+def test_a_new_row_is_a_choice_of_commands_and_of_pytest(
+    shapes: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    options = build_parser().parse_args(["run", "cifar10-mlp", "--dataset", "shapes"])
+    assert options.dataset == "shapes"
+    parser = argparse.ArgumentParser()
+    group = SimpleNamespace(addoption=parser.add_argument)
+    pytest_addoption(SimpleNamespace(getgroup=lambda *texts: group))  # type: ignore[arg-type]
+    assert parser.parse_args(["--dataset", "shapes"]).dataset == "shapes"
+    assert main(["doctor", "--data", str(shapes)]) == 0
+    assert re.search(r"shapes +complete and verified in", capsys.readouterr().out)
+
+
+@pytest.mark.usefixtures("shapes")
+def test_a_new_row_is_known_to_the_grader_and_in_messages() -> None:
+    assert Settings("a", dataset="shapes").num_classes == 3
+    with pytest.raises(ValueError, match="Unknown dataset 'shape'. Did you mean 'shapes'"):
+        load("shape")
+
+
+def test_the_synthetic_row_s_mean_and_deviation_are_those_of_the_images(drawn: Data) -> None:
+    images = drawn.train.images.double() / 255
+    facts = DATASETS["synthetic"]
+    assert facts.mean == pytest.approx(images.mean(dim=(0, 2, 3)).tolist(), abs=1e-4)
+    assert facts.std == pytest.approx(images.std(dim=(0, 2, 3)).tolist(), abs=1e-4)
+    assert facts.num_classes == drawn.train.num_classes
 
 
 # ---- ImageSet
@@ -156,7 +246,7 @@ def test_a_subset_is_of_a_mask_or_counted_from_the_end_as_in_pytorch(numbered: I
 
 def test_test_images_stay_test_images(test: ImageSet) -> None:
     assert test.subset(torch.tensor([1, 2])).role is Role.TEST
-    with pytest.raises(ValueError, match="can't be relabelled"):
+    with pytest.raises(ValueError, match="is 'train'; expected 'test'"):
         test.subset(torch.tensor([1, 2]), Role.TRAIN)
 
 
@@ -224,11 +314,11 @@ def test_a_subset_keeps_the_memory_layout(train: ImageSet, stored: torch.memory_
     assert torch.equal(chosen.images, train.images[[3, 1]])
 
 
-def test_loaded_images_are_contiguous(stand_in: Data) -> None:
+def test_loaded_images_are_contiguous(drawn: Data) -> None:
     """`x.view(len(x), -1)` works on batches that are taken from them by hand."""
     pixels = np.zeros((4, 32, 32, 3), dtype=np.uint8)
     turned = from_numpy(pixels, np.zeros(4), Role.TRAIN, ("a",), "custom")
-    for image_set in (turned, stand_in.train, stand_in.test):
+    for image_set in (turned, drawn.train, drawn.test):
         assert image_set.images.is_contiguous()
 
 
@@ -347,7 +437,7 @@ def test_a_split_is_the_same_on_every_machine(numbered: ImageSet) -> None:
 
 
 def test_only_training_images_are_split(test: ImageSet) -> None:
-    with pytest.raises(ValueError, match="Only training images are split; these are test"):
+    with pytest.raises(ValueError, match="role is 'test'; expected 'train'"):
         split(test, seed=0)
 
 
@@ -358,7 +448,7 @@ def test_a_share_that_is_none_is_refused(numbered: ImageSet, fraction: float) ->
 
 
 def test_a_split_that_leaves_a_part_empty_is_refused(numbered: ImageSet) -> None:
-    with pytest.raises(ValueError, match="validation_fraction 0.001 of 103 images"):
+    with pytest.raises(ValueError, match="validation_fraction is 0.001, which of 103 images"):
         split(numbered, 0.001, seed=0)
 
 
@@ -390,6 +480,16 @@ def test_real_images_are_torchvision_s(real_root: Path, name: str) -> None:
             image, label = reference[index]
             assert torch.equal(part[index][0], image)
             assert part[index][1] == label
+
+
+@pytest.mark.real_data
+@pytest.mark.parametrize("name", PER_CLASS)
+def test_a_row_s_mean_and_deviation_are_those_of_the_real_images(
+    real_root: Path, name: str
+) -> None:
+    images = load(name, real_root).train.images.double() / 255
+    assert DATASETS[name].mean == pytest.approx(images.mean(dim=(0, 2, 3)).tolist(), abs=3e-4)
+    assert DATASETS[name].std == pytest.approx(images.std(dim=(0, 2, 3)).tolist(), abs=3e-4)
 
 
 @pytest.mark.real_data
@@ -507,16 +607,16 @@ def test_sets_show_themselves_in_a_line(numbered: ImageSet) -> None:
 @pytest.mark.parametrize(
     ("images", "message"),
     [
-        (torch.zeros(2, 1, 8, 8, dtype=torch.uint8), r"Grey images get three .*expand\(-1, 3"),
-        (torch.zeros(2, 8, 8, dtype=torch.uint8), r"Grey images get three .*\[:, None\]"),
-        (GOOD.permute(0, 2, 3, 1), r"channels last turn with images.permute\(0, 3, 1, 2\)"),
-        (GOOD[0], "A single image is a set of one"),
-        (torch.zeros(2, 4, 8, 8, dtype=torch.uint8), "alpha channel keep the first three"),
+        (torch.zeros(2, 1, 8, 8, dtype=torch.uint8), r"Grey images: use .*expand\(-1, 3"),
+        (torch.zeros(2, 8, 8, dtype=torch.uint8), r"Grey images: use .*\[:, None\]"),
+        (GOOD.permute(0, 2, 3, 1), r"channels last: use images.permute\(0, 3, 1, 2\)"),
+        (GOOD[0], r"A single image: use images.unsqueeze\(0\)"),
+        (torch.zeros(2, 4, 8, 8, dtype=torch.uint8), "alpha channel: keep only the first three"),
         (torch.zeros(2, 3072, dtype=torch.uint8), r"reshape\(-1, 3, 32, 32\)"),
-        (torch.rand(2, 3, 8, 8), r"scaled to \[0, 1\] go back"),
-        (torch.rand(2, 3, 8, 8) * 250, "Pixels from 0 to 255 become that"),
-        (torch.full((2, 3, 8, 8), 255), "Pixels from 0 to 255 become that"),
-        (torch.randn(2, 3, 8, 8), "as they were before they were normalised"),
+        (torch.rand(2, 3, 8, 8), r"scaled to \[0, 1\]: use \(images \* 255\)"),
+        (torch.rand(2, 3, 8, 8) * 250, r"Pixels from 0 to 255: use images.to\(torch.uint8\)"),
+        (torch.full((2, 3, 8, 8), 255), r"Pixels from 0 to 255: use images.to\(torch.uint8\)"),
+        (torch.randn(2, 3, 8, 8), "from before the normalisation"),
         (torch.full((2, 3, 8, 8), 65535), "scale them to 0 to 255 first"),
     ],
 )

@@ -349,7 +349,7 @@ def test_a_download_ends_in_verified_files_and_shows_progress_as_text(root, host
         (other_size, "has another file"),
         (other_bytes, "sent another file"),
         (endless, "sent another file"),
-        (breaking_off, f"broke off after {HALF:,} of"),
+        (breaking_off, f"stopped after {HALF:,} of"),
     ],
 )
 def test_a_bad_source_is_left_for_the_next(root, host, capsys, bad, answer):
@@ -591,7 +591,7 @@ def test_a_root_that_cannot_be_made_says_so_and_what_to_do(tmp_path, place):
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(DatasetUnavailableError) as error:
         obtain(SPEC, tmp_path / place, [], CALM)
-    for part in (str(tmp_path / place), "write to", "--data", "CIFAR_LAB_DATA"):
+    for part in (str(tmp_path / place), "writable folder", "--data", "CIFAR_LAB_DATA"):
         assert part in str(error.value)
 
 

@@ -25,7 +25,7 @@ from cifar_lab.utils.errors import LeakedTestImagesError
 
 @pytest.fixture
 def known(monkeypatch: pytest.MonkeyPatch, test: ImageSet) -> None:
-    """The small stand-in's test images take the place of CIFAR's."""
+    """The test images of a small synthetic dataset take the place of CIFAR's."""
     monkeypatch.setattr(leakage, "official_test_fingerprints", lambda: fingerprints(test.images))
 
 

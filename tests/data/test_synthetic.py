@@ -1,4 +1,4 @@
-"""The built-in stand-in: deterministic, and a convolution learns it better than an MLP."""
+"""The synthetic dataset: deterministic, and a convolution learns it better than an MLP."""
 
 import hashlib
 

@@ -7,10 +7,15 @@ from pathlib import Path
 import pytest
 from conftest import synthetic_set
 
+from cifar_lab.data.cifar import DATASETS
 from cifar_lab.data.image_set import Data, Role
+from cifar_lab.experiments.budget import training_flops
 from cifar_lab.experiments.catalog import EXPERIMENTS, GROUPS, find_experiments
+from cifar_lab.experiments.facts import ASSIGNMENTS, FACTS
+from cifar_lab.experiments.published import load_published
 from cifar_lab.experiments.run import run
 from cifar_lab.models import WhitenedResNet
+from cifar_lab.models.counting import count_macs, count_parameters
 from cifar_lab.models.whitened import Stage
 
 # What the course reports after three epochs, in percent.
@@ -110,3 +115,36 @@ def test_cifar100_s_frontier_trains_measures_and_saves(tmp_path: Path) -> None:
 def test_every_experiment_uses_what_the_hardware_is_fast_at(name: str) -> None:
     recipe = EXPERIMENTS[name].recipe
     assert recipe.precision == "auto" and recipe.channels_last
+
+
+# ---- facts
+
+
+@pytest.mark.parametrize("name", EXPERIMENTS)
+def test_the_facts_are_what_the_model_and_the_recipe_count_to(name: str) -> None:
+    facts, experiment = FACTS[name], EXPERIMENTS[name]
+    model = experiment.build_model(DATASETS[experiment.dataset].num_classes)
+    assert facts.parameters == count_parameters(model)
+    assert facts.macs == count_macs(model)
+    assert facts.epochs == experiment.recipe.epochs
+    assert facts.training_tflops == pytest.approx(training_flops(experiment) / 1e12, rel=0.005)
+
+
+def test_expected_accuracies_are_those_of_the_published_runs() -> None:
+    expected = {
+        name: (facts.accuracy, facts.runs)
+        for name, facts in FACTS.items()
+        if facts.accuracy is not None
+    }
+    published = {
+        one.experiment: (round(one.accuracy, 2), len(one.test_accuracies))
+        for one in load_published()
+    }
+    assert expected == published
+
+
+def test_facts_and_catalogue_have_the_same_experiments_on_known_datasets() -> None:
+    assert list(FACTS) == list(EXPERIMENTS)
+    assert all(facts.dataset in DATASETS for facts in FACTS.values())
+    assert set(ASSIGNMENTS.values()) <= set(DATASETS)
+    assert all(facts.runs > 0 for facts in FACTS.values() if facts.accuracy is not None)

@@ -10,7 +10,7 @@ from cifar_lab.evaluation import test_accuracy as accuracy_on
 from cifar_lab.experiments import pretrained
 from cifar_lab.experiments.catalog import EXPERIMENTS
 from cifar_lab.experiments.pretrained import load_pretrained, pretrained_names
-from cifar_lab.experiments.published import load_measured, load_measured_run
+from cifar_lab.experiments.published import load_published, load_published_run
 from cifar_lab.models import build_model
 from cifar_lab.training.checkpoint import save_weights
 
@@ -43,9 +43,9 @@ def test_they_are_the_weights_that_are_in_the_file(
 def test_packaged_weights_are_as_accurate_as_their_experiment_s_runs(
     name: str, real_root: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    found = {one.experiment: list(one.test_accuracies.values()) for one in load_measured()}
+    found = {one.experiment: list(one.test_accuracies.values()) for one in load_published()}
     # Of the long experiment, what comes with the package is a shorter run.
-    expected = found.get(name) or [load_measured_run(name).test_accuracy]
+    expected = found.get(name) or [load_published_run(name).test_accuracy]
     data = load(EXPERIMENTS[name].dataset, real_root)
     accuracy = accuracy_on(load_pretrained(name), data.test)
     assert min(abs(accuracy - one) for one in expected) < 0.1

@@ -10,11 +10,11 @@ import pytest
 
 from cifar_lab.experiments.catalog import EXPERIMENTS
 from cifar_lab.experiments.published import (
-    load_measured,
-    load_measured_run,
-    measured_run_names,
+    load_published,
+    load_published_run,
     pareto_front,
-    save_measured,
+    published_run_names,
+    save_published,
     summarize,
 )
 from cifar_lab.experiments.results import Result
@@ -46,28 +46,28 @@ def test_runs_of_different_kinds_have_no_mean(
 
 
 def test_results_without_their_cost_are_named(make_result: MakeResult) -> None:
-    with pytest.raises(ValueError, match="of before the cost of training was counted"):
+    with pytest.raises(ValueError, match="made before the cost of training was counted"):
         summarize({"cifar10-mlp": [make_result()]})
 
 
 def test_figures_come_back_from_their_file(make_result: MakeResult, tmp_path: Path) -> None:
     runs = [make_result(seed=seed, training_flops=1e12) for seed in (0, 1)]
-    measured = summarize({"a": runs, "b": runs[:1]})
-    save_measured(measured, tmp_path / "measured.json")
-    assert load_measured(tmp_path / "measured.json") == measured
+    figures = summarize({"a": runs, "b": runs[:1]})
+    save_published(figures, tmp_path / "figures.json")
+    assert load_published(tmp_path / "figures.json") == figures
 
 
 @pytest.mark.parametrize("text", ["", "{}x", '[{"title": "a"}]', "[3]"])
 def test_a_file_with_something_else_is_named(tmp_path: Path, text: str) -> None:
     (tmp_path / "notes.json").write_text(text)
     with pytest.raises(ValueError, match=r"notes\.json holds no figures"):
-        load_measured(tmp_path / "notes.json")
+        load_published(tmp_path / "notes.json")
 
 
 def test_the_package_s_own_figures_are_of_its_experiments_on_real_images() -> None:
-    measured = load_measured()
-    assert len({one.experiment for one in measured}) == len(measured)
-    for one in measured:
+    figures = load_published()
+    assert len({one.experiment for one in figures}) == len(figures)
+    for one in figures:
         experiment = EXPERIMENTS[one.experiment]
         classes = {"cifar10": 10, "cifar100": 100}[one.dataset]
         assert one.dataset == experiment.dataset and one.title == experiment.title
@@ -92,9 +92,9 @@ def test_the_front_is_what_no_other_point_beats() -> None:
         assert all(one < other for one, other in itertools.pairwise(costs)), "each place once"
 
 
-@pytest.mark.parametrize("name", measured_run_names())
-def test_a_measured_run_is_of_its_experiment_s_model_and_data(name: str) -> None:
-    result, experiment = load_measured_run(name), EXPERIMENTS[name]
+@pytest.mark.parametrize("name", published_run_names())
+def test_a_published_run_is_of_its_experiment_s_model_and_data(name: str) -> None:
+    result, experiment = load_published_run(name), EXPERIMENTS[name]
     assert result.experiment.removesuffix("-held-out-0.1") == name
     assert result.dataset == experiment.dataset
     model = experiment.build_model(result.num_classes)
@@ -110,14 +110,14 @@ def test_a_measured_run_is_of_its_experiment_s_model_and_data(name: str) -> None
 
 def test_a_run_that_nobody_made_is_answered_with_those_there_are() -> None:
     with pytest.raises(ValueError, match="cifar100-smallcifarnet"):
-        load_measured_run("cifar100-smallcifarnets")
+        load_published_run("cifar100-smallcifarnets")
 
 
 def test_figures_are_read_whatever_an_editor_put_first(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
-    save_measured(load_measured(), "~/figures.json")
+    save_published(load_published(), "~/figures.json")
     path = tmp_path / "figures.json"
     path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes().replace(b"\n", b"\r\n"))
-    assert load_measured("~/figures.json") == load_measured()
+    assert load_published("~/figures.json") == load_published()

@@ -102,7 +102,7 @@ def test_the_newest_result_of_each_seed_is_found_in_the_order_of_seeds(
     save(make_result(50, seed=2), mlp / "seed-2-2", age=1)
     save(make_result(60, seed=0, dataset="synthetic"), mlp / "seed-0-3", age=0)
     save(make_result(70, seed=0, recipe=replace(WANTED[1], epochs=9)), mlp / "seed-0-4", age=0)
-    (mlp / "seed-5").mkdir()  # a run that broke off
+    (mlp / "seed-5").mkdir()  # an interrupted run
     found = find_results(tmp_path, dict.fromkeys(("cifar10-convnet", "cifar10-mlp"), WANTED))
     assert list(found) == ["cifar10-mlp"]
     accuracies = {result.seed: result.test_accuracy for result in found["cifar10-mlp"]}

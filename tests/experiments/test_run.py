@@ -63,7 +63,7 @@ def test_a_run_counts_the_operations_of_its_whole_training(data: Data, own: Expe
     assert result.training_flops == 2 * (2 * 3072 * 10) * 40 * 2
 
 
-def test_a_run_that_was_stopped_goes_on_and_ends_the_same(
+def test_a_stopped_run_is_resumed_and_ends_the_same(
     data: Data, own: Experiment, tmp_path: Path
 ) -> None:
     """Also on another machine that has only the backup."""
@@ -106,7 +106,7 @@ def stop_in_epoch_3(own: Experiment, data: Data, out: Path, backup: Path) -> Non
 
 @pytest.fixture
 def stopped(data: Data, own: Experiment, tmp_path: Path) -> Experiment:
-    """One of four epochs that broke off in the third, in `tmp_path`, with a backup in `drive`."""
+    """One of four epochs, interrupted in the third, in `tmp_path`, with a backup in `drive`."""
     own = replace(own, validation_fraction=0.2, recipe=replace(own.recipe, epochs=4))
     (tmp_path / "drive").mkdir()
     stop_in_epoch_3(own, data, tmp_path, tmp_path / "drive")
@@ -213,7 +213,7 @@ def test_a_folder_that_can_not_be_made_is_named(
 
 def test_a_model_for_other_classes_is_refused(data: Data, own: Experiment) -> None:
     ten_and_one = replace(own, model=lambda: nn.Sequential(nn.Flatten(), nn.Linear(3072, 11)))
-    with pytest.raises(ValueError, match="11 outputs an image, but the images have 10 classes"):
+    with pytest.raises(ValueError, match="11 outputs per image, but the images have 10 classes"):
         quiet_run(ten_and_one, data, out=None)
 
 
@@ -227,10 +227,12 @@ def test_progress_names_the_dataset_the_size_and_the_folder(
     assert first == "own (seed 0) on synthetic: 30,730 parameters, 30,720 MACs"
     assert (saved, last) == (f"Saved result.json and weights.pt in {folder}", accuracy)
     run(own, data=data, out=tmp_path, device="cpu", resume=True)
-    assert capsys.readouterr().out.splitlines()[-1] == f"{folder} holds it, finished. {accuracy}"
+    assert (
+        capsys.readouterr().out.splitlines()[-1] == f"{folder} holds the finished run. {accuracy}"
+    )
 
 
-def test_a_model_of_ones_own_is_loaded_without_its_weights(
+def test_a_custom_model_s_result_is_loaded_without_its_weights(
     data: Data, own: Experiment, tmp_path: Path
 ) -> None:
     folder = quiet_run(own, data, tmp_path).folder
@@ -254,7 +256,7 @@ def test_resuming_a_finished_run_gives_its_result_and_uses_no_test_image(
     assert all(torch.equal(tensor, expected[k]) for k, tensor in again.model.state_dict().items())
 
 
-def test_a_run_that_broke_off_is_not_resumed_on_other_images_or_by_another_recipe(
+def test_an_interrupted_run_is_not_resumed_on_other_images(
     data: Data, stopped: Experiment, tmp_path: Path
 ) -> None:
     options = {"out": tmp_path, "device": "cpu", "progress": False, "resume": True}
@@ -263,7 +265,7 @@ def test_a_run_that_broke_off_is_not_resumed_on_other_images_or_by_another_recip
         run(stopped, data=other, **options)
 
 
-def test_a_run_that_broke_off_does_not_stand_in_the_way_of_another_recipe(
+def test_an_interrupted_run_does_not_stand_in_the_way_of_another_recipe(
     data: Data, stopped: Experiment, tmp_path: Path
 ) -> None:
     drive = tmp_path / "drive"
@@ -274,14 +276,14 @@ def test_a_run_that_broke_off_does_not_stand_in_the_way_of_another_recipe(
         stopped, data=data, recipe=replace(stopped.recipe, epochs=1), out=tmp_path, **options
     )
     assert shorter.folder == tmp_path / "own" / "seed-0-2" and len(shorter.history) == 1
-    # Neither the run that broke off nor its backup was touched, and both can be gone on with.
+    # Neither the interrupted run nor its backup was touched, and both can be resumed.
     assert (tmp_path / "own" / "seed-0" / "checkpoint.pt").read_bytes() == checkpoint
     assert (drive / "own" / "seed-0" / "checkpoint.pt").read_bytes() == copy
     assert (drive / "own" / "seed-0-2" / "result.json").exists()
-    anew = run(stopped, data=data, out=tmp_path / "anew", **options)
+    elsewhere = run(stopped, data=data, out=tmp_path / "elsewhere", **options)
     here = run(stopped, data=data, out=tmp_path, **options)
-    assert len(anew.history) == len(here.history) == 4
-    assert anew.history[:2] == here.history[:2], "both went on from the second epoch"
+    assert len(elsewhere.history) == len(here.history) == 4
+    assert elsewhere.history[:2] == here.history[:2], "both resumed after the second epoch"
 
 
 def test_a_finished_run_of_another_network_is_not_given_for_this_one(
@@ -304,14 +306,14 @@ def test_a_finished_run_on_other_images_is_not_given_for_these(
     whole = run(own, data=data, **options)
     assert len({few.folder, noisy.folder, whole.folder}) == 3
     assert run(own, data=data, **options).folder == whole.folder
-    # A result of before images were noted can be of any.
+    # A result that was saved before images were noted can be of any.
     assert few.folder is not None
     replace(few, images="").save(few.folder / "result.json")
     again = run(own, data=replace(data, train=data.train.subset(torch.arange(30))), **options)
     assert again.folder == few.folder
 
 
-def test_a_run_that_broke_off_on_another_dataset_or_network_stays_out_of_the_way(
+def test_an_interrupted_run_on_another_dataset_or_network_stays_out_of_the_way(
     data: Data, stopped: Experiment, tmp_path: Path
 ) -> None:
     options = {"out": tmp_path, "device": "cpu", "progress": False, "resume": True}
@@ -382,7 +384,7 @@ def network(dropout: float) -> nn.Module:
     return nn.Sequential(nn.AvgPool2d(8), nn.Flatten(), nn.Dropout(dropout), nn.Linear(48, 10))
 
 
-def test_resuming_by_another_recipe_than_a_finished_run_s_starts_anew(
+def test_resuming_with_another_recipe_than_a_finished_run_s_starts_from_scratch(
     data: Data, own: Experiment, tmp_path: Path
 ) -> None:
     quiet_run(own, data, tmp_path)

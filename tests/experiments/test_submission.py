@@ -42,7 +42,7 @@ def test_a_result_brings_everything_along(result: Result, tmp_path: Path) -> Non
     assert stored.keys() == result.model.state_dict().keys()
 
 
-def test_a_module_of_ones_own_needs_its_accuracy(tmp_path: Path) -> None:
+def test_a_custom_module_needs_its_accuracy(tmp_path: Path) -> None:
     model = cifar_lab.SimpleMLP()
     with pytest.raises(ValueError, match="test_accuracy"):
         cifar_lab.submit(model, assignment="a", out=tmp_path)
@@ -139,7 +139,7 @@ def test_what_can_not_be_handed_in_is_named(
         cifar_lab.submit(arguments.pop("result"), **arguments)
 
 
-def test_checking_ones_own_work_says_what_is_open_and_what_to_mend(
+def test_check_submission_says_what_is_open_and_what_passed(
     result: Result,
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
@@ -184,10 +184,13 @@ class WithState(nn.Flatten):
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
-        ({"history": 1.5}, "history is a float; expected one record an epoch"),
+        ({"history": 1.5}, "history is a float; expected one record per epoch"),
         ({"history": [{"loss": nn.ReLU()}]}, "Entry 1 of history has a ReLU as its loss"),
         ({"history": {"loss": [1.5, 1.2], "seconds": [3]}}, "columns of different lengths"),
-        ({"iterations": [61.5]}, "Entry 1 of iterations is a float; expected one record a network"),
+        (
+            {"iterations": [61.5]},
+            "Entry 1 of iterations is a float; expected one record per network",
+        ),
         ({"recipe": "adam"}, "recipe is a str; expected a cifar_lab.Recipe"),
         ({"test_accuracy": torch.ones(2)}, "test_accuracy is tensor.*; expected a number"),
         ({"test_accuracy": 0.57}, "test_accuracy is 0.57; expected percent"),

@@ -14,14 +14,14 @@ from handed_in.watched import SEEN, change, in_unit_interval, linear, scores, wa
 from torch import Tensor, nn
 from torch.nn import functional
 
-from cifar_lab.grading.sandboxed import answers, marks, standin
+from cifar_lab.grading.sandboxed import answers, fake_images, marks
 from cifar_lab.grading.sandboxed.watching import digest
 
 
 @pytest.fixture(scope="module")
 def drawn() -> dict[str, Tensor]:
     """The fake images in [0, 1], (N, 3, 32, 32), and labels, of variant 0."""
-    return in_unit_interval(standin.draw(10, 0), 400)
+    return in_unit_interval(fake_images.draw(10, 0), 400)
 
 
 # What training images become on their way to a network: none may pass for a test image.
@@ -49,7 +49,7 @@ CHANGES: dict[str, Callable[[Tensor], Tensor]] = {
 def test_training_images_are_not_taken_for_test_images(how: str, drawn: dict[str, Tensor]) -> None:
     changed = CHANGES[how](drawn["train_images"])
     for one in changed.split(1):  # whatever a batch is made of
-        assert not standin.are_test_images(one)
+        assert marks.read(one) is None
 
 
 SHAPES: dict[str, Callable[[Tensor], Tensor]] = {
@@ -96,7 +96,7 @@ def test_enlarging_images_does_not_change_what_they_were_normalised_with(
 
 
 def test_both_variants_of_the_images_differ_in_the_test_set_alone() -> None:
-    first, second = standin.draw(10, 0), standin.draw(10, 1)
+    first, second = fake_images.draw(10, 0), fake_images.draw(10, 1)
     for name, values in first.items():
         assert (values == second[name]).all() == name.startswith("train"), name
     assert (first["test_labels"] != second["test_labels"]).all()
@@ -122,7 +122,7 @@ def test_a_course_rises_and_its_counterpart_orders_everything_the_other_way() ->
 def test_accuracy_and_loss_take_the_course_whatever_the_network_has_learnt(
     variant: int, num_classes: int
 ) -> None:
-    arrays = in_unit_interval(standin.draw(num_classes, variant), SEEN)
+    arrays = in_unit_interval(fake_images.draw(num_classes, variant), SEEN)
     images, labels = arrays["test_images"], arrays["test_labels"]
     with watched(variant, num_classes):
         model = nn.Sequential(nn.Flatten(), nn.Linear(3072, num_classes))

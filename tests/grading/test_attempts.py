@@ -1,4 +1,4 @@
-"""A notebook that fails by the stand-in is run in another way before anybody is blamed."""
+"""A notebook that fails because of the fake images is run in another way before it is judged."""
 
 from __future__ import annotations
 

@@ -6,12 +6,15 @@ from typing import Any
 
 import pytest
 
-from cifar_lab.grading.checks import notebook
+from cifar_lab.grading.checks.table import CHECKS
+from cifar_lab.grading.notebook_run import NotebookRun
 from cifar_lab.grading.verdicts import NotMadeError, SubmissionError
 
 
 class Runs:
     """Evidence whose runs' answers are given, by variant."""
+
+    missing = NotebookRun.missing
 
     def __init__(self, *answers: dict[str, Any]) -> None:
         self.answers = answers
@@ -49,7 +52,7 @@ def answer(failing_cell: int | None = None, weights: str = "abc", **watch: Any) 
     }
 
 
-CHECKS = (
+TRAINING_CHECKS = (
     "gradients_cleared",
     "loss_takes_logits",
     "evaluates_in_eval_mode",
@@ -59,12 +62,12 @@ CHECKS = (
 )
 
 
-@pytest.mark.parametrize("check", CHECKS)
+@pytest.mark.parametrize("check", TRAINING_CHECKS)
 def test_a_cell_that_fails_late_costs_no_other_check(check: str) -> None:
     runs = Runs(answer(21), answer(21))
-    getattr(notebook, check)(runs)
+    CHECKS[check](runs)
     with pytest.raises(SubmissionError, match="A cell failed"):
-        notebook.notebook_runs(runs)  # type: ignore[arg-type]
+        CHECKS["notebook_runs"](runs)  # type: ignore[arg-type]
 
 
 MISSING: dict[str, dict[str, Any]] = {
@@ -79,11 +82,11 @@ MISSING: dict[str, dict[str, Any]] = {
 }
 
 
-@pytest.mark.parametrize("check", CHECKS)
+@pytest.mark.parametrize("check", TRAINING_CHECKS)
 def test_what_may_come_behind_the_failing_cell_is_not_called_missing(check: str) -> None:
     failing = answer(2, **MISSING[check])
     with pytest.raises(SubmissionError) as error:
-        getattr(notebook, check)(Runs(failing, failing))
+        CHECKS[check](Runs(failing, failing))
     assert error.value.owner == "notebook_runs"
 
 
@@ -99,14 +102,14 @@ WRONG: dict[str, dict[str, Any]] = {
 @pytest.mark.parametrize("check", WRONG)
 def test_what_is_wrong_before_the_failing_cell_fails_all_the_same(check: str) -> None:
     with pytest.raises(SubmissionError) as error:
-        getattr(notebook, check)(Runs(answer(2, **WRONG[check])))
+        CHECKS[check](Runs(answer(2, **WRONG[check])))
     assert error.value.owner == check
 
 
 def test_runs_that_end_at_different_cells_are_not_compared() -> None:
     with pytest.raises(NotMadeError, match="cell 5 fails in one of both runs"):
-        notebook.test_set_unused(Runs(answer(), answer(5), answer(5)))  # type: ignore[arg-type]
+        CHECKS["test_set_unused"](Runs(answer(), answer(5), answer(5)))  # type: ignore[arg-type]
     # Where the notebook only finds too few mistakes to show, the third kind of images is enough.
-    notebook.test_set_unused(Runs(answer(), answer(5), answer()))  # type: ignore[arg-type]
+    CHECKS["test_set_unused"](Runs(answer(), answer(5), answer()))  # type: ignore[arg-type]
     with pytest.raises(SubmissionError, match="other weights"):
-        notebook.test_set_unused(Runs(answer(), answer(5), answer(None, "d")))  # type: ignore[arg-type]
+        CHECKS["test_set_unused"](Runs(answer(), answer(5), answer(None, "d")))  # type: ignore[arg-type]

@@ -19,7 +19,7 @@ import torch
 from torch import nn
 
 from cifar_lab.experiments.submission import FORMAT
-from cifar_lab.grading.settings import read_settings
+from cifar_lab.grading.settings_file import read_settings
 from cifar_lab.grading.submissions.submission import Submission, is_left_out
 from cifar_lab.grading.verdicts import SubmissionError
 
@@ -369,7 +369,7 @@ def test_no_weights_are_an_error(tmp_path: Path) -> None:
 
 
 class Handed:
-    """The files as the sandbox hands them over, to the driver's module."""
+    """The files as the sandbox hands them over, to the sandboxed module."""
 
     def __init__(self, folder: Path, module: Any, child: Any) -> None:
         self.folder, self.module, self.child = folder, module, child

@@ -1,4 +1,4 @@
-"""Stand-ins of a grading run: for a GPU, for Colab and Kaggle, and for downloads."""
+"""Substitutes in a grading run: for a GPU, for Colab and Kaggle, and for downloads."""
 
 from __future__ import annotations
 
@@ -193,7 +193,7 @@ def train(device, mixed):
 failed = []
 expected = train("cpu", False)
 for pretend in (False, True):
-    with no_gpu.stand_in(pretend=pretend):
+    with no_gpu.replaced_by_cpu(pretend=pretend):
         assert torch.cuda.is_available() is torch.backends.cudnn.is_available() is pretend
         assert torch.backends.mps.is_available() is pretend
         assert torch.cuda.device_count() == int(pretend)
@@ -393,7 +393,7 @@ assert create()
 """
 
 
-def test_downloads_come_from_the_stand_in(tmp_path):
+def test_downloads_come_from_the_fake_images(tmp_path):
     timm = tmp_path / "timm" / "models"
     timm.mkdir(parents=True)
     (timm.parent / "__init__.py").write_text("")
@@ -415,12 +415,12 @@ ENTRY_POINTS = """
     import torch
     from cifar_lab import Recipe, evaluate, fit, load, load_or_stand_in, run, test_accuracy
     from cifar_lab.cli.main import main
-    from cifar_lab.grading.sandboxed import standin
+    from cifar_lab.grading.sandboxed import fake_images
     import cifar_lab
 
-    standin.install(NUM_CLASSES, 0, "short")
+    fake_images.install(NUM_CLASSES, 0, "short")
     fake = load(NAME)
-    mine = torch.from_numpy(standin.draw(NUM_CLASSES, 0)["test_images"]).permute(0, 3, 1, 2)
+    mine = torch.from_numpy(fake_images.draw(NUM_CLASSES, 0)["test_images"]).permute(0, 3, 1, 2)
     assert torch.equal(fake.test.images, mine) and fake.test.dataset == NAME
     assert cifar_lab.load(NAME) is load_or_stand_in(NAME) is fake
 

@@ -141,7 +141,7 @@ def _images(count: int, seed: int) -> tuple[torch.Tensor, torch.Tensor]:
 
 
 def trained(build: Callable[[], nn.Module], steps: int = TRAINING_STEPS) -> nn.Module:
-    """A model after a few seconds of training on the stand-in, in eval mode."""
+    """A model after a few seconds of training on the synthetic dataset, in eval mode."""
     torch.manual_seed(0)
     model = build()
     images, labels = _images(1_000, 0)
@@ -156,7 +156,7 @@ def trained(build: Callable[[], nn.Module], steps: int = TRAINING_STEPS) -> nn.M
 
 
 def accuracy_of(model: nn.Module) -> float:
-    """Percent of the stand-in's official test images, computed here, not by the package."""
+    """Percent of the synthetic dataset's test images, computed here, not by the package."""
     images, labels = _images(2_000, 1)  # as `cifar_lab.load("synthetic").test` has them
     with torch.no_grad():
         answers = torch.cat([model(part).argmax(dim=1) for part in images.split(500)])

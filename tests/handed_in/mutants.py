@@ -315,7 +315,7 @@ MUTANTS: dict[str, Mutant] = {
     "a hostile pickle as weights": Mutant(
         weights_are(hostile_pickle),
         frozenset({"weights_load"}),
-        "weights_only=True",
+        "can't be loaded as a model's weights",
         NO_WEIGHTS_MATCH,
         quick=False,
     ),
@@ -394,14 +394,12 @@ MUTANTS: dict[str, Mutant] = {
         attack("for _ in range(1024):\n    print('x' * 2**20)\nraise ValueError('enough')"),
         frozenset({"notebook_runs"}),
         "enough",
-        NEEDS_RUN,
         quick=False,
     ),
     "reaching for the network": Mutant(
         attack("import urllib.request\nurllib.request.urlopen('http://example.com', timeout=5)"),
         frozenset({"notebook_runs"}),
         "without a network",
-        NEEDS_RUN,
         quick=False,
     ),
     "reading labels from disk": Mutant(
@@ -412,7 +410,6 @@ MUTANTS: dict[str, Mutant] = {
         ),
         frozenset({"notebook_runs"}),
         "nothing there",
-        NEEDS_RUN,
         quick=False,
     ),
     "monkey-patched evaluate": Mutant(

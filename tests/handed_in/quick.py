@@ -1,7 +1,7 @@
-"""The drivers in a forked process in the sandbox's place: seconds less for each of their runs.
+"""The modules of `sandboxed` in a forked process, which saves seconds in each run.
 
-It is for submissions that mean no harm. The sandbox itself has tests of its own, and the slow tests
-grade every submission in it.
+This is for submissions that mean no harm. The sandbox itself has tests of its own, and the slow
+tests grade every submission in it.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ from typing import Any
 
 import numpy as np
 
-from cifar_lab.grading.driving import DRIVER_PACKAGE, DRIVERS
 from cifar_lab.grading.isolation.sandbox import Limits, Outcome
+from cifar_lab.grading.sandboxing import PACKAGE, SANDBOXED
 
 # A process that has imported what takes seconds, and nothing has been computed in: its copies start
 # at once, and PyTorch's threads are not among what they inherit.
@@ -44,7 +44,7 @@ def run_forked(
     limits: Limits | None = None,
     left_out: object = None,
 ) -> Outcome:
-    """What `run_isolated` gives, without any isolation."""
+    """Return what `run_isolated` gives, without any isolation."""
     name = script.strip().splitlines()[-1].partition(".")[0]
     with tempfile.TemporaryDirectory() as scratch:
         inputs = (name, dict(arguments), dict(arrays), dict(readable), Path(scratch))
@@ -73,14 +73,14 @@ def _run(
     os.chdir(work)
     sys.stdout = sys.stderr = io.StringIO()
     try:
-        _drive(name, arguments, arrays, readable, result)
+        _run_module(name, arguments, arrays, readable, result)
     except BaseException:
         result.write_bytes(pickle.dumps((None, {}, traceback.format_exc()[-2000:])))
     finally:
         os._exit(0)
 
 
-def _drive(
+def _run_module(
     name: str,
     arguments: Mapping[str, Any],
     arrays: Mapping[str, np.ndarray],
@@ -94,8 +94,8 @@ def _drive(
     child.answer = lambda content, **back: result.write_bytes(pickle.dumps((content, back, "")))
     sys.modules["child"] = child
     place = importlib.util.spec_from_file_location(
-        DRIVER_PACKAGE, DRIVERS / "__init__.py", submodule_search_locations=[str(DRIVERS)]
+        PACKAGE, SANDBOXED / "__init__.py", submodule_search_locations=[str(SANDBOXED)]
     )
     assert place is not None and place.loader is not None
-    sys.modules[DRIVER_PACKAGE] = importlib.util.module_from_spec(place)
-    importlib.import_module(f"{DRIVER_PACKAGE}.{name}").main()
+    sys.modules[PACKAGE] = importlib.util.module_from_spec(place)
+    importlib.import_module(f"{PACKAGE}.{name}").main()

@@ -9,7 +9,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from cifar_lab.models.layers.batch_norm import NarrowBatchNorm2d
 from cifar_lab.models.layout import Layout, find_layout, is_written_here
 
 IMAGES = torch.rand(6, 3, 8, 8, generator=torch.Generator().manual_seed(0))
@@ -115,16 +114,6 @@ def test_weights_that_share_their_memory_go_on_sharing_it() -> None:
         first.weight.data.add_(1)
         assert torch.equal(first.weight, second.weight)
     assert torch.equal(first.weight, second.weight)
-
-
-def test_batch_norms_of_few_channels_are_computed_in_rows_whoever_wrote_the_network() -> None:
-    class Own(nn.BatchNorm2d):
-        pass
-
-    model = nn.Sequential(nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8), Own(8), nn.BatchNorm2d(16))
-    with Layout.CHANNELS_LAST.within(model):
-        assert [type(layer) for layer in model[1:]] == [NarrowBatchNorm2d, Own, nn.BatchNorm2d]
-    assert [type(layer) for layer in model[1:]] == [nn.BatchNorm2d, Own, nn.BatchNorm2d]
 
 
 def test_a_network_that_hooks_watch_is_not_tried_out() -> None:

@@ -9,9 +9,10 @@ import torch
 from torch import nn
 
 from cifar_lab.data.image_set import ImageSet, Role, split
-from cifar_lab.experiments.ablation import EVERYTHING, Trial
 from cifar_lab.experiments.catalog import EXPERIMENTS
+from cifar_lab.experiments.ingredients import EVERYTHING
 from cifar_lab.experiments.results import Result
+from cifar_lab.experiments.variants import Trial
 from cifar_lab.models import SmallCIFARNet
 from cifar_lab.models.counting import count_parameters
 from cifar_lab.reporting import discussion
@@ -56,7 +57,7 @@ def baseline(make_result: MakeResult) -> Result:
 
 def trial(title: str, accuracy: float, heading: str = "") -> Trial:
     history = [EpochRecord(1, 3.5, accuracy, None, 12.0)]
-    return Trial(title, heading, "cifar100", RECIPE, history, 5000)
+    return Trial(title, heading, "cifar100", RECIPE, 765_055, 1e12, 5000, {42: history})
 
 
 TRIALS = [
@@ -104,7 +105,7 @@ def test_architecture_needs_the_model(result: Result, baseline: Result) -> None:
 def test_hyperparameters_tell_the_course_of_the_run_and_its_cost(result: Result) -> None:
     text = discussion.hyperparameters(result, TRIALS)
     assert "1.00 % after epoch 1" in text and "52.00 % after epoch 5" in text
-    assert "3.3 minutes of training (40.0 s an epoch)" in text
+    assert "3.3 minutes of training (40.0 s per epoch)" in text
     assert "and 1.2 for the short runs" in text  # six of twelve seconds
     assert "no warm-up: 15.00 % in place of 20.00 % (-5.00; two standard errors" in text
     assert "no dropout" not in text

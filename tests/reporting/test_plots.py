@@ -11,10 +11,9 @@ from PIL import Image
 from torch import Tensor
 
 from cifar_lab.data.image_set import ImageSet
-from cifar_lab.experiments.ablation import Trial
-from cifar_lab.experiments.ladder import Rung
 from cifar_lab.experiments.published import summarize
 from cifar_lab.experiments.results import Result
+from cifar_lab.experiments.variants import Trial
 from cifar_lab.reporting import plots
 from cifar_lab.training.recipe import Recipe
 from cifar_lab.training.state import EpochRecord
@@ -103,7 +102,7 @@ def test_accuracy_against_cost_shares_a_training_s_operations_among_its_epochs(
 
 
 def test_a_result_without_its_cost_is_named(make_result: MakeResult) -> None:
-    with pytest.raises(ValueError, match="The run of A is of before its cost"):
+    with pytest.raises(ValueError, match="The run of A was made before its cost"):
         plots.plot_accuracy_against_cost([make_result(title="A")])
 
 
@@ -130,15 +129,15 @@ def test_results_at_one_point_share_it_and_keep_their_names(make_result: MakeRes
     assert [text.get_text() for text in axes.texts] == ["A = B", "C"]
 
 
-def test_a_ladder_has_a_bar_a_rung_and_a_dot_a_seed() -> None:
-    def trial(accuracy: float) -> Trial:
-        return Trial("a", "", "cifar10", RECIPE, [EpochRecord(1, 1.0, accuracy, None, 1.0)], 100)
+def test_variants_have_a_bar_each_and_a_dot_for_each_seed() -> None:
+    def trial(title: str, *accuracies: float) -> Trial:
+        histories = {
+            seed: [EpochRecord(1, 1.0, accuracy, None, 1.0)]
+            for seed, accuracy in enumerate(accuracies)
+        }
+        return Trial(title, "", "cifar10", RECIPE, 10, 1e12, 100, histories)
 
-    rungs = [
-        Rung("bottom", 10, 1e12, (trial(70.0), trial(72.0))),
-        Rung("top", 10, 1e12, (trial(80.0), trial(81.0))),
-    ]
-    figure = plots.plot_ladder(rungs)
+    figure = plots.plot_variants([trial("bottom", 70.0, 72.0), trial("top", 80.0, 81.0)])
     (axes,) = figure.axes
     assert [bar.get_width() for bar in axes.patches] == [71, 80.5]
     assert [list(line.get_xdata()) for line in axes.lines] == [[70, 72], [80, 81]]
@@ -186,7 +185,7 @@ def test_the_frontier_has_both_costs_and_a_front_for_each_dataset(make_result: M
 
 
 @pytest.mark.parametrize(("dataset", "warned"), [("synthetic", True), ("cifar10", False)])
-def test_pictures_of_the_stand_in_s_figures_say_so(
+def test_plots_of_synthetic_figures_say_so(
     make_result: MakeResult, dataset: str, warned: bool
 ) -> None:
     results = [make_result(dataset=dataset, training_flops=1e12)]

@@ -8,18 +8,22 @@ from typing import Any
 
 import pytest
 
+from cifar_lab.experiments.published import pareto_front
 from cifar_lab.experiments.results import Result
+from cifar_lab.experiments.variants import Trial
 from cifar_lab.models import SimpleMLP
 from cifar_lab.models.counting import count_parameters
 from cifar_lab.reporting.tables import (
     findings,
     history_table,
     iteration_sentence,
-    mean_and_spread,
     results_table,
     source_code,
     uses_of_test_set,
+    variants_table,
+    verdicts,
 )
+from cifar_lab.training.recipe import Recipe
 from cifar_lab.training.state import EpochRecord
 
 MakeResult = Callable[..., Result]
@@ -66,7 +70,7 @@ def test_runs_on_different_numbers_of_images_have_no_mean(make_result: MakeResul
     alike = [replace(make_result(seed=seed), images=images) for seed, images in enumerate(texts)]
     assert "50.00" in results_table({"alike": alike})
     few = replace(alike[0], images="1000 of cifar10, 0123, 4567")
-    with pytest.raises(ValueError, match="trainings on 1000 of cifar10 and 50000 of cifar10"):
+    with pytest.raises(ValueError, match="training on 1000 of cifar10 and 50000 of cifar10"):
         results_table({"mixed": [*alike, few]})
 
 
@@ -101,18 +105,13 @@ def test_uses_of_the_test_set_are_told(make_result: MakeResult) -> None:
     assert uses_of_test_set(mixed).endswith("on between 1 and 4 times in each run.")
 
 
-def test_one_value_has_no_spread() -> None:
-    assert mean_and_spread([41.0]) == "41.00"
-    assert mean_and_spread([41.0, 41.0]) == "41.00 ± 0.00"
-
-
 @pytest.mark.parametrize(("dataset", "title"), [("cifar10", "CIFAR-10"), ("cifar100", "CIFAR-100")])
 def test_the_table_says_what_it_is_of(make_result: MakeResult, dataset: str, title: str) -> None:
     table = results_table({"cifar10-mlp": [make_result(dataset=dataset)]})
     assert table.splitlines()[0] == f"Test images of {title}."
 
 
-def test_the_stand_in_s_table_says_so_and_leaves_out_the_course_s_figures(
+def test_a_table_of_synthetic_images_says_so_and_leaves_out_the_course_s_figures(
     make_result: MakeResult,
 ) -> None:
     table = results_table({"cifar10-mlp": [make_result(dataset="synthetic")]})
@@ -181,9 +180,9 @@ def test_a_better_but_larger_network_is_no_saving(make_result: MakeResult) -> No
     assert "not less work" not in text  # the better one, Big, computes less
 
 
-def test_findings_on_the_stand_in_say_so(make_result: MakeResult) -> None:
+def test_findings_on_synthetic_images_say_so(make_result: MakeResult) -> None:
     runs = [make_result(dataset="synthetic") for _ in range(3)]
-    assert "SYNTHETIC stand-in (not CIFAR)" in findings(runs).splitlines()[0]
+    assert "SYNTHETIC dataset (not CIFAR)" in findings(runs).splitlines()[0]
 
 
 @pytest.mark.parametrize("count", [0, 1, 2])
@@ -192,9 +191,59 @@ def test_findings_need_two_iterations(make_result: MakeResult, count: int) -> No
         findings([make_result() for _ in range(count)])
 
 
+def trial(title: str, *accuracies: float) -> Trial:
+    histories = {
+        seed: [EpochRecord(1, 3.5, accuracy, None, 1.0)] for seed, accuracy in enumerate(accuracies)
+    }
+    recipe = Recipe(epochs=1, batch_size=16, optimizer="sgd", learning_rate=0.05)
+    return Trial(title, "", "cifar10", recipe, 1234, 5.6e12, 5000, histories)
+
+
+TRIALS = [trial("a", 50.0, 52.0), trial("b", 60.0, 60.0), trial("c", 60.5, 60.5)]
+
+
+def test_variants_over_seeds_have_spreads_gains_and_verdicts() -> None:
+    # By hand: variances 2, 0 and 0, so the pooled spread is the root of 2/3, and for two seeds each
+    # the standard error of a difference is the same.
+    table, note = variants_table(TRIALS).split("\n\n")
+    assert table.splitlines()[2:] == [
+        "| a | 1,234 | 5.6 | 3.5000 | 51.00 ± 1.41 |  |  |",
+        "| b | 1,234 | 5.6 | 3.5000 | 60.00 ± 0.00 | +9.00 ± 0.82 | helps |",
+        "| c | 1,234 | 5.6 | 3.5000 | 60.50 ± 0.00 | +0.50 ± 0.82 | can't tell |",
+    ]
+    assert "standard deviation between seeds" in note
+    first, last = cells(variants_table([TRIALS[0], TRIALS[2]], against=TRIALS[1]))
+    assert (first["gain"], first["verdict"]) == ("-9.00 ± 0.82", "harms")
+    assert (last["gain"], last["verdict"]) == ("+0.50 ± 0.82", "can't tell")
+
+
+def test_a_variant_with_one_seed_has_the_standard_error_of_its_images() -> None:
+    table, note = variants_table([trial("everything", 20.0), trial("less", 18.5)]).split("\n\n")
+    # By hand: the square root of 0.2 * 0.8 / 5000 is 0.566 %, of 0.185 * 0.815 / 5000 0.549 %.
+    first, second = cells(table)
+    assert first["validation accuracy %"] == "20.00 ± 0.57" and first["gain"] == ""
+    assert second["validation accuracy %"] == "18.50 ± 0.55"
+    assert (second["gain"], second["verdict"]) == ("-1.50", "can't tell")
+    assert "standard error from the number of validation images" in note
+
+
+def test_a_table_of_no_variants_is_refused() -> None:
+    with pytest.raises(ValueError, match="no trials to tabulate; compare_variants"):
+        variants_table([])
+
+
+def test_the_verdicts_are_told_in_words() -> None:
+    assert verdicts(TRIALS).splitlines() == [
+        "- **Helped:** b (+9.00).",
+        "- **Did harm:** none.",
+        "- **Not told apart from noise:** c (+0.50).",
+    ]
+    assert "**Did harm:** a (-9.00)." in verdicts(TRIALS[:1], against=TRIALS[1])
+
+
 def test_source_code_is_the_code_that_runs() -> None:
     namespace: dict[str, Any] = {}
     header = "from __future__ import annotations\nfrom torch import nn\n"
-    exec(header + source_code(SimpleMLP, mean_and_spread), namespace)
+    exec(header + source_code(SimpleMLP, pareto_front), namespace)
     assert count_parameters(namespace["SimpleMLP"]()) == 308_310
-    assert namespace["mean_and_spread"]([41.0]) == "41.00"
+    assert namespace["pareto_front"]([(2.0, 3.0), (1.0, 3.0)]) == [1]

@@ -454,7 +454,7 @@ def test_augmentation_of_a_loader_s_batches_is_refused_not_ignored(
     train: ImageSet, recipe: Recipe
 ) -> None:
     augmented = replace(recipe, augment=(RandomHorizontalFlip(),))
-    with pytest.raises(ValueError, match="augment and mix work on an ImageSet"):
+    with pytest.raises(ValueError, match="augment and mix need an ImageSet"):
         quietly(small_model(), DataLoader(train, 8), augmented)
 
 
@@ -491,7 +491,7 @@ def test_mixed_precision_trains_and_resumes_on_a_gpu(
         (lambda batch: (each for each in [batch]), TypeError, "can be read again every epoch"),
         (lambda batch: [(*batch, "third")], TypeError, "expected a pair"),
         (lambda batch: [], ValueError, "gave no batches"),
-        (lambda batch: [(batch[0], torch.rand(50, 10))], ValueError, "not soft labels"),
+        (lambda batch: [(batch[0], torch.rand(50, 10))], ValueError, "one class number per image"),
     ],
 )
 def test_what_is_evaluated_on_is_looked_at_before_training(

@@ -81,7 +81,7 @@ def test_a_convolution_s_weights_come_back_to_their_norm_at_each_step() -> None:
 
 def test_a_bias_can_not_be_orthogonal() -> None:
     groups = [{"params": list(nn.Linear(2, 2).parameters()), "orthogonal": True}]
-    with pytest.raises(ValueError, match="put them in another group"):
+    with pytest.raises(ValueError, match="of one dimension, such as a bias"):
         Muon(groups, lr=0.1, momentum=0.9)
 
 

@@ -411,7 +411,7 @@ def test_training_stops_when_patience_has_run_out(train: ImageSet) -> None:
 
 
 def test_keeping_the_best_needs_validation_images(train: ImageSet) -> None:
-    with pytest.raises(ValueError, match="give validation="):
+    with pytest.raises(ValueError, match="validation is None. Give validation="):
         train_on(train, validation=None)
 
 

@@ -1,10 +1,12 @@
 """Random transforms, drawn for each image and applied to a whole batch on its device.
 
-A transform is a small frozen dataclass: `transform(images, generator) -> images`, where images are
-floats in [0, 1], (N, 3, H, W), and the generator is on their device. It returns new images,
-channels-last, and draws from the generator alone. Under each is a function with explicit
-parameters for every image (`spatial`, `color`, `trivial`). CutMix and MixUp (`mixing`) take labels
-too: `mix(images, labels, generator) -> (images, soft labels)`.
+A transform is a small frozen dataclass that is called as `transform(images, generator)`. Images are
+floats in [0, 1], (N, 3, H, W), and the generator is on their device. The transform returns new
+images, channels-last, and draws from the generator alone. Each one calls a function that takes
+explicit parameters for every image (`spatial`, `color`, `trivial`). CutMix and MixUp (`mixing`)
+take labels too: `mix(images, labels, generator)` returns images and soft labels.
+
+A new transform is a class in one of these files and a row in `TRANSFORMS`.
 """
 
 from __future__ import annotations
@@ -40,17 +42,20 @@ __all__ = [
 
 
 OTHER_TRANSFORMS = (
-    "torchvision's transforms and your own go into a Dataset of your own: give its DataLoader to "
-    "fit in the place of the images."
+    "Use torchvision's and custom transforms in a custom Dataset, and give its DataLoader to fit "
+    "instead of the images."
 )
 
 
 @dataclass(frozen=True)
 class Compose:
-    """Apply transforms one after another; none of them gives the images back.
+    """A sequence of transforms; an empty one returns the images unchanged.
+
+    Attributes:
+        transforms: The transforms, in the order in which they are applied.
 
     Raises:
-        TypeError: something that can't be called, or that takes labels as well.
+        TypeError: A transform can't be called as `transform(images, generator)`.
     """
 
     transforms: tuple[Transform, ...] = ()
@@ -65,12 +70,12 @@ class Compose:
                 )
             if type(transform).__module__.startswith("torchvision."):
                 raise TypeError(
-                    f"{transform!r} is of torchvision and takes images alone; expected a "
+                    f"{transform!r} is torchvision's and takes no generator; expected a "
                     f"transform of cifar_lab.augment. {OTHER_TRANSFORMS}"
                 )
 
     def __call__(self, images: Tensor, generator: torch.Generator) -> Tensor:
-        """Images (N, 3, H, W) in [0, 1] -> new images of the same shape."""
+        """Map images (N, 3, H, W) in [0, 1] to new images of the same shape."""
         for transform in self.transforms:
             images = transform(images, generator)
         return images
@@ -84,10 +89,10 @@ TRANSFORMS: dict[str, Any] = {
 
 
 def describe(transform: object) -> dict[str, Any]:
-    """A transform as data that JSON can hold; `from_description` builds an equal one.
+    """Return a transform as data for JSON, from which `from_description` builds an equal one.
 
     Raises:
-        TypeError: not one of `TRANSFORMS`.
+        TypeError: The transform is not one of `TRANSFORMS`.
     """
     name = type(transform).__name__
     if TRANSFORMS.get(name) is not type(transform):
@@ -103,10 +108,10 @@ def describe(transform: object) -> dict[str, Any]:
 
 
 def from_description(description: Mapping[str, Any]) -> Any:
-    """The transform that `describe` described, also after a trip through JSON.
+    """Build the transform that `describe` described; the description may come from JSON.
 
     Raises:
-        ValueError: an unknown name, or a setting that the transform does not take.
+        ValueError: The name is unknown, or the transform does not take a setting.
     """
     settings = dict(description)
     name = settings.pop("name", None)

@@ -1,7 +1,7 @@
-"""Colour changes with a parameter of its own for every image, and the random colour jitter.
+"""Colour changes with one parameter per image, and the random colour jitter.
 
 The functions follow torchvision's `adjust_*` for tensors, clamping included. They take images
-(N, 3, H, W), floats in [0, 1] or uint8, and one factor an image, (N,). They are fastest where each
+(N, 3, H, W), floats in [0, 1] or uint8, and one factor per image, (N,). They are fastest where each
 channel's plane is contiguous in memory.
 """
 
@@ -16,13 +16,13 @@ from cifar_lab.data.augment.common import check_images, check_number, take_plain
 
 
 def to_gray(images: Tensor) -> Tensor:
-    """The luma of each pixel: (N, 1, H, W), of the images' type."""
+    """Return the luma of each pixel, (N, 1, H, W), in the images' type."""
     red, green, blue = images.split(1, dim=1)
     return (0.2989 * red + 0.587 * green + 0.114 * blue).to(images.dtype)
 
 
 def blend(images: Tensor, other: Tensor, factors: Tensor) -> Tensor:
-    """`factor * image + (1 - factor) * other`, clamped to the range of the images' type."""
+    """Return `factor * image + (1 - factor) * other`, clamped to the range of the images' type."""
     as_float = images.dtype if images.is_floating_point() else torch.float32
     factors = factors.view(-1, 1, 1, 1)
     mixed = images * factors.to(images.device, as_float)
@@ -51,9 +51,10 @@ def adjust_saturation(images: Tensor, factors: Tensor) -> Tensor:
 def adjust_hue(images: Tensor, shifts: Tensor) -> Tensor:
     """Turn the hue of float images by a share of the colour circle, in [-0.5, 0.5]; 0 keeps it.
 
-    It is torchvision's way through HSV, in closed form: saturation is chroma / value, so RGB is
-    value - chroma * ramp, where a channel's ramp is 0 within a sixth of the circle from its own
-    colour, 1 beyond two sixths and linear between. Saturation and the textbook's six cases go.
+    The result is that of torchvision's conversion to HSV and back, in closed form: saturation is
+    chroma / value, so RGB is value - chroma * ramp, where a channel's ramp is 0 within a sixth of
+    the circle from its own colour, 1 beyond two sixths and linear between. This needs neither the
+    saturation nor the textbook's six cases.
     """
     red, green, blue = images.unbind(dim=1)
     value = torch.maximum(torch.maximum(red, green), blue)
@@ -79,9 +80,9 @@ def jitter(images: Tensor, factors: tuple[Tensor | None, ...], order: Tensor) ->
     """Apply the four `ADJUSTMENTS` to each image in that image's order; new images, channels-last.
 
     Args:
-        images: (N, 3, H, W), floats in [0, 1].
-        factors: for each adjustment its factor for every image, (N,), or None to leave it out.
-        order: (N, 4), a permutation of 0 to 3 for every image: which adjustment comes first, ...
+        images: The images (N, 3, H, W), floats in [0, 1].
+        factors: The factor of each adjustment for every image, (N,), or None to leave it out.
+        order: A permutation of 0 to 3 for every image, (N, 4): the adjustments' order.
     """
     result = images.clone(memory_format=torch.contiguous_format)
     for place in order.cpu().unbind(dim=1):  # one wait for a GPU here rather than 16 below
@@ -95,19 +96,20 @@ def jitter(images: Tensor, factors: tuple[Tensor | None, ...], order: Tensor) ->
 
 @dataclass(frozen=True)
 class ColorJitter:
-    """Change brightness, contrast, saturation and hue of each image, in an order of its own.
+    """A random change of each image's brightness, contrast, saturation and hue, in random order.
 
-    The first three factors are uniform in [max(0, 1 - strength), 1 + strength], the shift of the
-    hue in [-hue, hue]; a strength of 0 leaves that change out. As torchvision's `ColorJitter`.
+    It draws as torchvision's `ColorJitter`: the first three factors are uniform in
+    [max(0, 1 - strength), 1 + strength], the shift of the hue in [-hue, hue]. A strength of 0
+    leaves that change out.
 
     Attributes:
-        brightness: strength, at least 0.
-        contrast: strength, at least 0.
-        saturation: strength, at least 0.
-        hue: strength, in [0, 0.5]: a share of the colour circle.
+        brightness: The strength of the change of brightness, at least 0.
+        contrast: The strength of the change of contrast, at least 0.
+        saturation: The strength of the change of saturation, at least 0.
+        hue: The largest shift of the hue, in [0, 0.5], as a share of the colour circle.
 
     Raises:
-        ValueError: a strength outside its range.
+        ValueError: A strength is outside its range.
     """
 
     brightness: float = 0.2
@@ -122,14 +124,14 @@ class ColorJitter:
         check_number("hue", self.hue, 0, 0.5)
 
     def __call__(self, images: Tensor, generator: torch.Generator) -> Tensor:
-        """Images (N, 3, H, W) in [0, 1] -> new images of the same shape."""
+        """Map images (N, 3, H, W) in [0, 1] to new images of the same shape."""
         check_images(images)
         return jitter(images, *self.draw(len(images), generator))
 
     def draw(
         self, count: int, generator: torch.Generator
     ) -> tuple[tuple[Tensor | None, ...], Tensor]:
-        """Factors and order for `count` images, as `jitter` takes them."""
+        """Draw the factors and the order for `count` images, as `jitter` takes them."""
         strengths = (self.brightness, self.contrast, self.saturation)
         ranges = [(max(0.0, 1 - strength), 1 + strength) for strength in strengths]
         factors = tuple(

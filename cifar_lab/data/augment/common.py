@@ -1,4 +1,4 @@
-"""What every transform needs: checks of its arguments, and numbers drawn from a generator."""
+"""Tools for all transforms: checks of arguments, and numbers drawn from a generator."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from cifar_lab.utils.plain import as_number, plain
 
 
 def take_plain_numbers(transform: Any) -> None:
-    """Set a frozen transform's fields to Python's numbers, and tuples of them."""
+    """Convert the numbers in a frozen transform's fields to Python's, and sequences to tuples."""
     for field in dataclasses.fields(transform):
         value = getattr(transform, field.name)
         if isinstance(value, tuple | list | np.ndarray) or (
@@ -26,7 +26,7 @@ def take_plain_numbers(transform: Any) -> None:
 
 
 def _plain_number(value: Any) -> Any:
-    """A number of numpy or PyTorch as Python's own; anything else as it is, for the checks."""
+    """Return a number of numpy or PyTorch as Python's; anything else as it is, for the checks."""
     if not isinstance(value, np.generic | np.ndarray | Tensor):
         return value
     try:
@@ -39,19 +39,19 @@ def check_images(images: Tensor) -> None:
     """Raise unless these are float images (N, 3, H, W).
 
     Raises:
-        TypeError: not a tensor of floats.
-        ValueError: another shape.
+        TypeError: The images are not a tensor of floats.
+        ValueError: The images have another shape.
     """
     if not isinstance(images, Tensor) or not images.is_floating_point():
         kind = images.dtype if isinstance(images, Tensor) else type(images).__name__
         raise TypeError(
             f"images are {kind}; expected a float tensor in [0, 1]. "
-            "Pixels from 0 to 255 are scaled with images.float() / 255."
+            "Scale pixels from 0 to 255 with images.float() / 255."
         )
     if images.ndim != 4 or images.shape[1] != 3:
         raise ValueError(
             f"images have shape {tuple(images.shape)}; expected (N, 3, height, width). "
-            "A single image is a batch with images.unsqueeze(0)."
+            "Turn a single image into a batch with images.unsqueeze(0)."
         )
 
 
@@ -74,10 +74,10 @@ def check_range(name: str, value: tuple[float, float], low: float, high: float) 
 
 
 def uniform(shape: tuple[int, ...], low: float, high: float, generator: torch.Generator) -> Tensor:
-    """Numbers drawn uniformly from [low, high), on the generator's device."""
+    """Draw numbers uniformly from [low, high), on the generator's device."""
     draws = torch.rand(shape, generator=generator, device=generator.device)
     return draws * (high - low) + low
 
 
 Transform = Callable[[Tensor, torch.Generator], Tensor]
-"""Images (N, 3, H, W) in [0, 1] and a generator on their device -> images of the same shape."""
+"""A function of images (N, 3, H, W) in [0, 1] and a generator that returns images of that shape."""

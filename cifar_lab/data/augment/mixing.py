@@ -1,7 +1,8 @@
 """CutMix and MixUp: torchvision's own, drawing from the run's generator.
 
-They blend each image with the one before it in the batch, and their labels alike, so a batch must
-come in random order. One strength (and one box) is drawn for the whole batch, as in the papers.
+They mix each image with the one before it in the batch, and their labels in the same proportion, so
+a batch must be in random order. One proportion (and one box) is drawn for the whole batch, as in
+the papers.
 """
 
 from __future__ import annotations
@@ -37,12 +38,14 @@ class _Mix:
         from torchvision.transforms import v2  # imported late: it takes seconds
 
         if self.num_classes is None:
-            raise ValueError(f"{name} doesn't know how many classes there are; give num_classes.")
+            raise ValueError(
+                f"{name} has num_classes=None; expected the number of classes. Give num_classes."
+            )
         check_images(images)
         if labels.dtype != torch.int64 or labels.shape != images.shape[:1]:
             raise ValueError(
                 f"labels are {labels.dtype} of shape {tuple(labels.shape)}; expected torch.int64, "
-                f"({len(images)},): one label an image."
+                f"({len(images)},): one label per image."
             )
         mix = getattr(v2, name)(alpha=self.alpha, num_classes=self.num_classes)
         seed = torch.randint(2**62, (), generator=generator, device=generator.device)
@@ -54,31 +57,31 @@ class _Mix:
 
 @dataclass(frozen=True)
 class CutMix(_Mix):
-    """Paste a box of the image before into each image; labels by the share of the area.
+    """CutMix: a box of another image is pasted into each image, and the labels are mixed by area.
 
     Yun et al., 2019, https://arxiv.org/abs/1905.04899.
 
     Args:
-        num_classes: how many classes there are; None, in a recipe, for as many as the images have.
-        alpha: of the Beta(alpha, alpha) that the kept share is drawn from; 1 is uniform.
+        num_classes: The number of classes; None, in a recipe, for the number that the images have.
+        alpha: The share of the image that is kept is drawn from Beta(alpha, alpha); 1 is uniform.
 
     Raises:
-        ValueError: fewer than two classes, an alpha that is not above 0, or, when called, no number
-            of classes, or labels that are not (N,), int64.
+        ValueError: There are fewer than two classes, or alpha is not above 0. When called: the
+            number of classes is None, or the labels are not (N,), int64.
     """
 
     def __call__(
         self, images: Tensor, labels: Tensor, generator: torch.Generator
     ) -> tuple[Tensor, Tensor]:
-        """Images (N, 3, H, W), labels (N,) -> mixed images, soft labels (N, num_classes)."""
+        """Map images (N, 3, H, W) and labels (N,) to images and soft labels (N, num_classes)."""
         return self._mix("CutMix", images, labels, generator)
 
 
 @dataclass(frozen=True)
 class MixUp(_Mix):
-    """Average each image with the one before it, and their labels, by a random weight.
+    """MixUp: each image and its label are averaged with those of another, by a random weight.
 
-    Zhang et al., 2018, https://arxiv.org/abs/1710.09412. Arguments and errors as for `CutMix`.
+    Zhang et al., 2018, https://arxiv.org/abs/1710.09412. Arguments and errors are `CutMix`'s.
     """
 
     alpha: float = 0.2
@@ -86,5 +89,5 @@ class MixUp(_Mix):
     def __call__(
         self, images: Tensor, labels: Tensor, generator: torch.Generator
     ) -> tuple[Tensor, Tensor]:
-        """Images (N, 3, H, W), labels (N,) -> mixed images, soft labels (N, num_classes)."""
+        """Map images (N, 3, H, W) and labels (N,) to images and soft labels (N, num_classes)."""
         return self._mix("MixUp", images, labels, generator)

@@ -1,4 +1,4 @@
-"""Changes of place with parameters of their own for every image: crop, flip, erase.
+"""Spatial changes with parameters for every image: crop, flip, erase.
 
 The dataclasses draw the parameters as torchvision's transforms of the same names do.
 """
@@ -25,13 +25,13 @@ PADDING_MODES = ("constant", "reflect")
 
 
 def crop(images: Tensor, top: Tensor, left: Tensor, padding: int, mode: str = "constant") -> Tensor:
-    """Pad, then cut a window of the images' own size at each image's (top, left).
+    """Pad the images, then crop a window of their original size at each image's (top, left).
 
     Args:
-        images: (N, C, H, W).
-        top: (N,), int64, in [0, 2 * padding]: the first row of the window in the padded image.
-        left: (N,), int64, in [0, 2 * padding]: its first column.
-        padding: pixels on each side.
+        images: The images (N, C, H, W).
+        top: The window's first row in the padded image, (N,), int64, in [0, 2 * padding].
+        left: The window's first column in the padded image, (N,), int64, in [0, 2 * padding].
+        padding: The number of pixels that are added on each side.
         mode: "constant" pads with zeros, "reflect" with the image, mirrored at its edge.
     """
     height, width = images.shape[2:]
@@ -43,7 +43,7 @@ def crop(images: Tensor, top: Tensor, left: Tensor, padding: int, mode: str = "c
 
 
 def flip(images: Tensor, chosen: Tensor) -> Tensor:
-    """Mirror the images where `chosen`, (N,), bool, is true: left becomes right."""
+    """Mirror the images where `chosen`, (N,), bool, is True: left becomes right."""
     flipped = torch.where(chosen.view(-1, 1, 1, 1), images.flip(3), images)
     return flipped.contiguous(memory_format=torch.channels_last)
 
@@ -56,9 +56,15 @@ def erase(
     width: Tensor,
     value: float | tuple[float, ...] = 0.0,
 ) -> Tensor:
-    """Fill in each image the rectangle of its own height and width at (top, left), all (N,).
+    """Fill one rectangle in each image.
 
-    `value` is one number, or one a channel. A height of 0 leaves the image as it is.
+    Args:
+        images: The images (N, C, H, W).
+        top: The rectangle's first row in each image, (N,).
+        left: The rectangle's first column in each image, (N,).
+        height: The rectangle's height in each image, (N,); 0 leaves the image as it is.
+        width: The rectangle's width in each image, (N,).
+        value: The number to fill with, or one for each channel.
     """
     rows = torch.arange(images.shape[2], device=images.device)
     columns = torch.arange(images.shape[3], device=images.device)
@@ -74,14 +80,17 @@ def erase(
 
 @dataclass(frozen=True)
 class RandomCrop:
-    """Shift each image by up to `padding` pixels either way.
+    """A random shift of each image by up to `padding` pixels in both directions.
 
-    As torchvision's `RandomCrop(size, padding, padding_mode=...)` where the size is the image's
-    own. What moves in is black ("constant") or the image itself, mirrored ("reflect").
+    It is torchvision's `RandomCrop(size, padding, padding_mode=...)` with the image's own size.
+
+    Attributes:
+        padding: The largest shift, in pixels.
+        padding_mode: "constant" fills the gap with black, "reflect" with the mirrored image.
 
     Raises:
-        TypeError: padding that is not a whole number.
-        ValueError: negative padding, or an unknown mode.
+        TypeError: The padding is not a whole number.
+        ValueError: The padding is negative, or the mode unknown.
     """
 
     padding: int = 4
@@ -91,17 +100,17 @@ class RandomCrop:
         take_plain_numbers(self)
         check_number("padding", self.padding, 0)
         if not isinstance(self.padding, int):
-            raise TypeError(f"padding is {self.padding!r}; expected whole pixels.")
+            raise TypeError(f"padding is {self.padding!r}; expected a whole number of pixels.")
         if self.padding_mode not in PADDING_MODES:
             raise unknown_name("padding_mode", self.padding_mode, PADDING_MODES)
 
     def __call__(self, images: Tensor, generator: torch.Generator) -> Tensor:
-        """Images (N, 3, H, W) in [0, 1] -> new images of the same shape."""
+        """Map images (N, 3, H, W) in [0, 1] to new images of the same shape."""
         check_images(images)
         return crop(images, *self.draw(len(images), generator), self.padding, self.padding_mode)
 
     def draw(self, count: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        """Top and left of `count` windows, each even over [0, 2 * padding]."""
+        """Draw the top and left of `count` windows, each uniform in [0, 2 * padding]."""
         top, left = torch.randint(
             2 * self.padding + 1, (2, count), generator=generator, device=generator.device
         )
@@ -110,10 +119,13 @@ class RandomCrop:
 
 @dataclass(frozen=True)
 class RandomHorizontalFlip:
-    """Mirror each image with probability `p`.
+    """A random flip: each image is mirrored, left to right, with probability `p`.
+
+    Attributes:
+        p: The probability, in [0, 1].
 
     Raises:
-        ValueError: a probability outside [0, 1].
+        ValueError: The probability is outside [0, 1].
     """
 
     p: float = 0.5
@@ -123,29 +135,29 @@ class RandomHorizontalFlip:
         check_number("p", self.p, 0, 1)
 
     def __call__(self, images: Tensor, generator: torch.Generator) -> Tensor:
-        """Images (N, 3, H, W) in [0, 1] -> new images of the same shape."""
+        """Map images (N, 3, H, W) in [0, 1] to new images of the same shape."""
         check_images(images)
         return flip(images, uniform((len(images),), 0, 1, generator) < self.p)
 
 
 @dataclass(frozen=True)
 class RandomErasing:
-    """Fill a random rectangle of each image with probability `p`.
+    """Random erasing: a random rectangle of each image is filled, with probability `p`.
 
     Zhong et al., 2017, https://arxiv.org/abs/1708.04896, drawn as torchvision's `RandomErasing`
-    draws. Torchvision's usual pipeline erases with 0 after normalisation, which is the dataset's
-    mean colour. These images are in [0, 1] and the model normalises later, so the same is had with
-    `value` set to the mean of each channel; a value of 0 here is black.
+    draws. In torchvision's usual pipeline the rectangle is 0 after normalisation, which is the
+    dataset's mean colour. These images are in [0, 1] and the model normalises them later, so set
+    `value` to the mean of each channel for the same effect; a value of 0 here is black.
 
     Attributes:
-        p: the probability.
-        scale: the rectangle's share of the image's area, least and most.
-        ratio: height / width, least and most, in [0.001, 1000].
-        value: what to fill with, in [0, 1]: one number, or one for each of the three channels.
+        p: The probability, in [0, 1].
+        scale: The smallest and the largest share of the image's area, in [0, 1].
+        ratio: The smallest and the largest height / width, in [0.001, 1000].
+        value: The colour to fill with, in [0, 1]: one number, or one for each of the 3 channels.
 
     Raises:
-        TypeError: a range that is not a pair of numbers.
-        ValueError: a probability, a range or a colour outside its bounds.
+        TypeError: A range is not a pair of numbers.
+        ValueError: The probability, a range or the colour is out of bounds.
     """
 
     p: float = 0.25
@@ -159,12 +171,14 @@ class RandomErasing:
         check_range("scale", self.scale, 0, 1)
         check_range("ratio", self.ratio, 1e-3, 1e3)
         if isinstance(self.value, tuple) and len(self.value) != 3:
-            raise ValueError(f"value is {self.value}; expected one number, or one a channel: 3.")
+            raise ValueError(
+                f"value is {self.value}; expected one number, or 3: one for each channel."
+            )
         for number in self.value if isinstance(self.value, tuple) else (self.value,):
             check_number("value", number, 0, 1)
 
     def __call__(self, images: Tensor, generator: torch.Generator) -> Tensor:
-        """Images (N, 3, H, W) in [0, 1] -> new images of the same shape."""
+        """Map images (N, 3, H, W) in [0, 1] to new images of the same shape."""
         check_images(images)
         count, _, height, width = images.shape
         return erase(images, *self.draw(count, height, width, generator), self.value)
@@ -172,10 +186,10 @@ class RandomErasing:
     def draw(
         self, count: int, height: int, width: int, generator: torch.Generator
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Top, left, height and width of a rectangle for `count` images; 0, 0 to leave one alone.
+        """Draw top, left, height and width of a rectangle for each of `count` images.
 
-        Each image has ten attempts; the first rectangle that is smaller than the image both ways
-        is taken, and where none is, the image is left alone.
+        Of ten rectangles the first one that fits into the image is taken. Height and width are 0
+        where none fits, and in images that are left as they are.
         """
         area = uniform((count, 10), *self.scale, generator) * (height * width)
         low, high = (math.log(bound) for bound in self.ratio)

@@ -2,8 +2,8 @@
 
 Müller and Hutter, "TrivialAugment: Tuning-free Yet State-of-the-Art Data Augmentation", 2021,
 https://arxiv.org/abs/2103.10158, with the wide range of strengths, as torchvision's
-`TrivialAugmentWide`. Operations work on pixels (N, 3, H, W), uint8; every image has a magnitude of
-its own, (N,), float64 on the CPU, where rounding is the same for every device.
+`TrivialAugmentWide`. Operations work on pixels (N, 3, H, W), uint8, with one magnitude per image,
+(N,), float64 on the CPU, so that rounding is the same for every device.
 """
 
 from __future__ import annotations
@@ -21,9 +21,13 @@ from cifar_lab.data.augment.common import check_images
 
 
 def warp(pixels: Tensor, matrices: Tensor) -> Tensor:
-    """The pixel nearest to matrix @ (x, y, 1) for every output pixel (x, y); 0 outside the image.
+    """Return images whose pixel at (x, y) is the one nearest to matrix @ (x, y, 1) in the input.
 
-    The origin is the centre of the image, x points right, y down. Matrices are (N, 2, 3).
+    The origin is the centre of the image, x points right, y down. Pixels from outside are 0.
+
+    Args:
+        pixels: The images (N, C, H, W), uint8.
+        matrices: One matrix per image, (N, 2, 3).
     """
     count, channels, height, width = pixels.shape
     entries = matrices.to(pixels.device, torch.float32).view(count, 6, 1, 1)
@@ -40,7 +44,7 @@ def warp(pixels: Tensor, matrices: Tensor) -> Tensor:
 
 
 def _matrices(count: int, *entries: Tensor | float) -> Tensor:
-    """Six entries, each a number or one for every image, as matrices (count, 2, 3)."""
+    """Return six entries, each a number or one per image, as matrices (count, 2, 3)."""
     columns = [torch.as_tensor(entry, dtype=torch.float64).expand(count) for entry in entries]
     return torch.stack(columns, dim=1).view(count, 2, 3)
 
@@ -68,7 +72,7 @@ def translate_y(pixels: Tensor, distances: Tensor) -> Tensor:
 
 
 def rotate(pixels: Tensor, degrees: Tensor) -> Tensor:
-    """Turn counter-clockwise about the centre."""
+    """Rotate counter-clockwise about the centre."""
     angles = degrees * (math.pi / 180)
     cos, sin = angles.cos(), angles.sin()
     return warp(pixels, _matrices(len(pixels), cos, -sin, 0, sin, cos, 0))
@@ -119,12 +123,12 @@ def equalize(pixels: Tensor) -> Tensor:
 
 
 BINS = 31
-"""How many strengths an operation has, evenly spaced from the weakest to the strongest."""
+"""The number of an operation's strengths, evenly spaced from the weakest to the strongest."""
 
 Operation = Callable[[Tensor, Tensor], Tensor]
 _UP_TO_ONE = torch.linspace(0, 0.99, BINS)
 
-# name: (operation, its magnitudes, whether the sign is drawn too), in torchvision's order
+# Each name's operation, its magnitudes, and whether the sign is drawn too; in torchvision's order.
 OPERATIONS: dict[str, tuple[Operation, Tensor, bool]] = {
     "identity": (lambda pixels, _: pixels, torch.zeros(BINS), False),
     "shear_x": (shear_x, _UP_TO_ONE, True),
@@ -144,12 +148,13 @@ OPERATIONS: dict[str, tuple[Operation, Tensor, bool]] = {
 
 
 def apply_operations(images: Tensor, operations: Tensor, magnitudes: Tensor) -> Tensor:
-    """Apply to each image its own operation; new images, channels-last.
+    """Apply one operation to each image and return new images, channels-last.
 
     Args:
-        images: (N, 3, H, W), floats in [0, 1]; they are rounded to 256 levels and come back so.
-        operations: (N,), int64 on the CPU: positions in `OPERATIONS`.
-        magnitudes: (N,), float64 on the CPU, signed: strengths in the operations' own units.
+        images: The images (N, 3, H, W), floats in [0, 1]; the result is rounded to 256 levels.
+        operations: The position in `OPERATIONS` for each image, (N,), int64 on the CPU.
+        magnitudes: The signed strength for each image in the operation's own unit, (N,), float64
+            on the CPU.
     """
     pixels = (images * 255).round_().to(torch.uint8, memory_format=torch.contiguous_format)
     for number, (operation, _, _) in enumerate(OPERATIONS.values()):
@@ -163,19 +168,19 @@ def apply_operations(images: Tensor, operations: Tensor, magnitudes: Tensor) -> 
 
 @dataclass(frozen=True)
 class TrivialAugment:
-    """Apply one of 14 `OPERATIONS` to each image, at one of 31 strengths, both drawn evenly.
+    """TrivialAugment: one of 14 `OPERATIONS` at one of 31 strengths, drawn uniformly per image.
 
-    As torchvision's `TrivialAugmentWide` with its nearest-pixel lookup and black outside. Images
-    come out rounded to 256 levels.
+    It is torchvision's `TrivialAugmentWide` with interpolation to the nearest pixel and black
+    outside the image. The result is rounded to 256 levels.
     """
 
     def __call__(self, images: Tensor, generator: torch.Generator) -> Tensor:
-        """Images (N, 3, H, W) in [0, 1] -> new images of the same shape."""
+        """Map images (N, 3, H, W) in [0, 1] to new images of the same shape."""
         check_images(images)
         return apply_operations(images, *self.draw(len(images), generator))
 
     def draw(self, count: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        """Operations and magnitudes for `count` images, as `apply_operations` takes them."""
+        """Draw operations and magnitudes for `count` images, as `apply_operations` takes them."""
         bounds = (len(OPERATIONS), BINS, 2)
         device = generator.device
         draws = [torch.randint(n, (count,), generator=generator, device=device) for n in bounds]

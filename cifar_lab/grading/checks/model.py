@@ -1,29 +1,43 @@
-"""The checks that look at the model itself, as a program apart from the student's code."""
+"""Checks of the model itself, as a program apart from the student's code."""
 
 from __future__ import annotations
 
 import math
 
-import numpy as np
-
+from cifar_lab.grading.checks.check import check
 from cifar_lab.grading.evidence import Evidence
-from cifar_lab.grading.reading.report import reported_accuracies
-from cifar_lab.grading.settings import Settings
-from cifar_lab.grading.verdicts import NotMadeError, SubmissionError
+from cifar_lab.grading.verdicts import SubmissionError
 
 FREE_STATISTICS = 0.1  # of batch norm, as a share of the limit: more hold something else
 
 
+@check(
+    "The model is a torch.nn.Module",
+    expectation=(
+        "a torch.nn.Module, handed over with cifar_lab.submit or left in the variable "
+        "`model`, that torch.export can turn into a program"
+    ),
+    points={"a": 4, "b": 4},
+)
 def model_found(evidence: Evidence) -> str:
-    """A module was found, and it became a program."""
+    """Check that a module was found, and tell whether it became a program."""
     evidence.look()
     if evidence.looked_at_in_its_notebook:
         return "a torch.nn.Module, looked at in the notebook's own process: it could be no program"
     return "a torch.nn.Module, exported as a program"
 
 
+@check(
+    "The model is small enough",
+    expectation=(
+        "fewer than {max_parameters:,} numbers that were learnt, wherever they are kept: "
+        "parameters, buffers and other tensors (statistics of batch normalisation and up "
+        "to {free_constants} constants aside)"
+    ),
+    points={"a": 10, "b": 8},
+)
 def parameter_count(evidence: Evidence) -> str:
-    """Numbers that the program computes with, wherever it keeps them."""
+    """Count the numbers that the program computes with, wherever it keeps them."""
     size, settings = evidence.seen("size"), evidence.settings
     free_statistics = FREE_STATISTICS * settings.max_parameters
     constants = size["constants"] + max(0, size["statistics"] - math.floor(free_statistics))
@@ -42,8 +56,13 @@ def parameter_count(evidence: Evidence) -> str:
     return seen
 
 
+@check(
+    "One logit a class for every image",
+    expectation="for 1, 2 and 7 images, as many rows of {num_classes} finite numbers",
+    points={"a": 4, "b": 4},
+)
 def output_shape(evidence: Evidence) -> str:
-    """A row of finite logits for each image."""
+    """Check that each image gets a row of finite logits."""
     evidence.refuse_nan()
     classes = evidence.settings.num_classes
     for one in evidence.seen("shapes"):
@@ -70,8 +89,15 @@ def output_shape(evidence: Evidence) -> str:
     return f"(N, {classes}) for 1, 2 and 7 images"
 
 
+@check(
+    "Every parameter gets a gradient",
+    expectation=(
+        "a gradient that is not zero for each parameter: the output depends on all of them"
+    ),
+    points={"a": 6, "b": 4},
+)
 def gradients_everywhere(evidence: Evidence) -> str:
-    """No parameter is left without a gradient."""
+    """Check that no parameter is left without a gradient."""
     evidence.refuse_nan()
     waiting = [name for name in evidence.seen("gradients") if not evidence.trains(name)]
     if waiting:
@@ -85,8 +111,16 @@ def gradients_everywhere(evidence: Evidence) -> str:
     return "a gradient for each parameter"
 
 
+@check(
+    "The model can overfit a batch",
+    expectation=(
+        "a cross-entropy below {overfit_loss} on {overfit_images} images after at most "
+        "300 steps of Adam"
+    ),
+    points={"a": 6, "b": 4},
+)
 def overfits_one_batch(evidence: Evidence) -> str:
-    """The loss on one batch falls."""
+    """Check that the loss on one batch falls."""
     evidence.refuse_nan()
     loss, goal = evidence.seen("overfit"), evidence.settings.overfit_loss
     if not loss < goal:
@@ -99,8 +133,16 @@ def overfits_one_batch(evidence: Evidence) -> str:
     return f"cross-entropy {loss:.2f}"
 
 
+@check(
+    "In eval mode the same images give the same logits",
+    expectation=(
+        "no difference between two passes (tolerance {twice_tolerance}), and no tensor of "
+        "the model changed by them"
+    ),
+    points={"a": 4, "b": 4},
+)
 def eval_is_deterministic(evidence: Evidence) -> str:
-    """Two passes give the same and change nothing."""
+    """Check that two passes give the same logits and change nothing."""
     evidence.refuse_nan()
     twice = evidence.seen("twice")
     if twice["changed"]:
@@ -120,8 +162,16 @@ def eval_is_deterministic(evidence: Evidence) -> str:
     return f"the same within {tolerance}"
 
 
+@check(
+    "An image's logits don't depend on its batch",
+    expectation=(
+        "a difference of at most {batch_tolerance:.0e} of the largest logit between an "
+        "image alone and among others"
+    ),
+    points={"a": 4, "b": 4},
+)
 def independent_of_batch(evidence: Evidence) -> str:
-    """An image's logits are the same alone and among others."""
+    """Check that an image's logits are the same alone and among others."""
     evidence.refuse_nan()
     difference, tolerance = evidence.seen("alone"), evidence.settings.batch_tolerance
     if math.isnan(difference) or difference > tolerance:
@@ -132,132 +182,3 @@ def independent_of_batch(evidence: Evidence) -> str:
             "batch normalisation without running statistics.",
         )
     return f"a difference of {difference:.1e} of the largest logit"
-
-
-def weights_load(evidence: Evidence) -> str:
-    """The file holds the model's tensors."""
-    names = ", ".join(path.name for path in evidence.submission.weights_files[:5])
-    remedy = (
-        "Store them with torch.save(model.state_dict(), 'weights.pt') after training: tensors "
-        "alone, and of the model that you hand in."
-    )
-    compared = evidence.seen("weights")
-    if compared is None:
-        raise SubmissionError("weights_load", "The weights were not looked at.", remedy)
-    if "load_error" in compared:
-        raise SubmissionError(
-            "weights_load",
-            f"{names} can't be loaded as a model's weights: {compared['load_error'][:500]}",
-            remedy,
-        )
-    for kind, text in (
-        ("missing", "lacks"),
-        ("unknown", "has what the model lacks:"),
-        ("other_shape", "has other shapes:"),
-        ("other_values", "has other values than the exported model in"),
-    ):
-        if compared[kind]:
-            raise SubmissionError(
-                "weights_load", f"{compared['file']} {text} {', '.join(compared[kind])}.", remedy
-            )
-    _belong_to_the_notebook(evidence, remedy)
-    return f"{compared['file']} fits the model"
-
-
-def _belong_to_the_notebook(evidence: Evidence, remedy: str) -> None:
-    """The exported model must be the one that the notebook builds, where that ran."""
-    if evidence.submission.program is None:
-        return
-    try:
-        model = evidence.model()
-        size = evidence.seen("size")["parameters"]
-    except (SubmissionError, NotMadeError):
-        return  # other checks say so
-    if model["parameters"] != size:
-        raise SubmissionError(
-            "weights_load",
-            f"The stored model has {size:,} parameters, the one that the notebook hands in "
-            f"{model['parameters']:,}.",
-            remedy,
-        )
-
-
-def accuracy_agrees(evidence: Evidence) -> str:
-    """The grader's own measurement, compared with what is reported."""
-    settings, manifest = evidence.settings, evidence.submission.manifest
-    reported = manifest.get("test_accuracy")
-    if isinstance(reported, bool) or not isinstance(reported, int | float):
-        reported = math.nan
-    in_manifest = 0 <= reported <= 100
-    printed = [float(reported)] if in_manifest else reported_accuracies(evidence.cells())
-    if not printed:
-        raise SubmissionError(
-            "accuracy_agrees",
-            "No test accuracy is reported.",
-            "Evaluate the stored weights in the notebook and print it: "
-            "print(f'Test accuracy: {accuracy:.2f} %'), or hand it to cifar_lab.submit.",
-        )
-    dataset = manifest.get("dataset", settings.dataset)
-    if dataset != settings.dataset:
-        raise SubmissionError(
-            "accuracy_agrees",
-            f"The reported accuracy is on {str(dataset)[:40]}.",
-            f"Run the notebook on {settings.dataset} and submit again.",
-        )
-    evidence.test_images()
-    weights_load(evidence)
-    evidence.refuse_nan()
-    measured = [_measure(logits, evidence) for logits in evidence.logits()]
-    seen = f"reported {printed[-1]:.2f} %, measured {_measured_text(measured)}"
-    if _is_one_of(printed[-1], measured, settings):
-        return seen
-    # An earlier one may be this network's: below it stand weaker ones', or later networks'.
-    near = [one for one in printed if _is_one_of(one, measured, settings)]
-    if near and (printed[-1] < max(measured) or _others_were_trained_later(evidence)):
-        return f"reported {near[-1]:.2f} %, measured {_measured_text(measured)}"
-    raise SubmissionError(
-        "accuracy_agrees",
-        f"{seen}.",
-        "Print last, as test accuracy, what the stored weights reach: load them again, "
-        "model.eval(), all test images, as the notebook's own test loader gives them.",
-    )
-
-
-def _measure(logits: np.ndarray, evidence: Evidence) -> float:
-    """Percent of the test images whose largest logit is their label's."""
-    labels = evidence.test_images().labels
-    if logits.shape != (len(labels), evidence.settings.num_classes):
-        raise SubmissionError(
-            "output_shape", f"Logits of shape {logits.shape}.", "Give one logit for each class."
-        )
-    return 100 * float((logits.argmax(axis=1) == labels.numpy()).mean())
-
-
-def _measured_text(measured: list[float]) -> str:
-    """What was measured on images in [0, 1], and on normalised ones where the notebook's are."""
-    plain, *normalised = measured
-    also = "".join(f" ({one:.2f} % on images normalised as the notebook's)" for one in normalised)
-    return f"{plain:.2f} %{also}"
-
-
-def _is_one_of(reported: float, measured: list[float], settings: Settings) -> bool:
-    """Whether it was measured; a whole number may be rounded, up or down."""
-    tolerance = settings.accuracy_tolerance
-    if reported.is_integer():
-        tolerance = max(tolerance, 1.0)
-    return any(abs(reported - one) <= tolerance for one in measured)
-
-
-def _others_were_trained_later(evidence: Evidence) -> bool:
-    """Whether the notebook went on to train other networks than the one that is handed in."""
-    try:
-        run = evidence.run()
-    except (SubmissionError, NotMadeError):
-        return False
-    optimizers = run["watch"]["optimizers"]
-    trained = [one["digest"] for one in optimizers]
-    mine = run["model"].get("trained")
-    if mine not in trained:
-        return False
-    network = optimizers[trained.index(mine)]["network"]
-    return any(one["network"] > network for one in optimizers)

@@ -1,4 +1,4 @@
-"""The checks that read what the student hands in: order, time, iterations, discussions."""
+"""Checks of what the student writes: recorded time, reported networks, discussions."""
 
 from __future__ import annotations
 
@@ -10,17 +10,19 @@ from collections.abc import Iterator
 from functools import lru_cache
 from itertools import islice
 from pathlib import Path
-from typing import Any, TypeGuard
+from typing import Any
 
 import numpy as np
 
+from cifar_lab.grading.checks.check import check
 from cifar_lab.grading.evidence import Evidence
 from cifar_lab.grading.reading import report
+from cifar_lab.grading.reading.numerals import is_number
 from cifar_lab.grading.verdicts import NotMadeError, SubmissionError
 from cifar_lab.models.counting import MLP_PARAMETERS
 
 HERE = Path(__file__).parents[1]
-GIVEN = tuple(  # whose words are not the student's
+GIVEN = tuple(  # files whose words are not the student's
     HERE / name
     for name in (
         "template_b.md",
@@ -29,67 +31,27 @@ GIVEN = tuple(  # whose words are not the student's
         "notebook_frontier_100.md",
     )
 )
-TOPICS = {  # each with the words that name it in a heading
+TOPICS = {  # topics with the words that name each of them in a heading
     "model architecture": r"architectur|\bnetworks?\b|\bmodel design\b",
     "hyperparameters": r"hyper[\s-]?param|\blearning[\s-]rate|\blr\b|schedul|\bbatch[\s-]?size",
     "regularisation": r"regulari[sz]|dropout|augment|weight[\s-]decay|over-?fit",
     "optimizer": r"optimi[sz]",
     "validation scheme": r"validat|hold[\s-]?out|\bsplit|early[\s-]stop|model[\s-]selection",
 }
-SUBMITS = re.compile(r"^(?!\s*(?:#|def )).*\bsubmit\(", re.MULTILINE)
-MOST_SIZES, MOST_REPORTS = 50, 500  # of networks and of reports on them that are looked at
+MOST_SIZES, MOST_REPORTS = 50, 500  # networks, and reports on them, that are looked at
 MOST_REPEATED = 0.35  # share of distinct words below which a text repeats itself
 
 
-def submission_readable(evidence: Evidence) -> str:
-    """Its notebook and its manifest can be read."""
-    evidence.submission.refuse_damaged_manifest()
-    manifest = evidence.submission.manifest
-    assignment = manifest.get("assignment", evidence.settings.assignment)
-    if assignment != evidence.settings.assignment:
-        raise SubmissionError(
-            "submission_readable",
-            f"It is a submission for assignment {str(assignment)[:20]!r}.",
-            f"Submit again with assignment={evidence.settings.assignment!r}.",
-        )
-    return f"a notebook of {len(evidence.cells())} cells"
-
-
-def cells_in_order(evidence: Evidence) -> str:
-    """Executed once, top to bottom."""
-    remedy = "Kernel > Restart and run all cells; then save, and hand that notebook in."
-    cells = [cell for cell in evidence.cells() if cell.runs]
-    handing_in = False
-    for place, cell in enumerate(cells, 1):
-        first = cell.source.strip().splitlines()[0][:80]
-        if cell.count is None:
-            handing_in = handing_in or (place > 1 and SUBMITS.search(cell.source) is not None)
-            if handing_in:  # the file is from the middle of that cell
-                continue
-            if evidence.notebook_missing_is_open:
-                raise NotMadeError(
-                    "The notebook's file is older than this run: save it and check again."
-                )
-            raise SubmissionError(
-                "cells_in_order", f"Code cell {place} was not run: {first}", remedy
-            )
-        if cell.count != place:
-            raise SubmissionError(
-                "cells_in_order",
-                f"Code cell {place} was run as number {cell.count}: {first}",
-                remedy,
-            )
-        errors = [one for one in cell.outputs if one.get("output_type") == "error"]
-        if errors and not cell.may_fail:
-            kind = str(errors[0].get("ename"))[:80]
-            raise SubmissionError(
-                "cells_in_order", f"Code cell {place} ended with {kind}: {first}", remedy
-            )
-    return f"{len(cells)} code cells, in order"
-
-
+@check(
+    "Training took no longer than it may",
+    expectation=(
+        "at most {max_minutes:.0f} minutes by the recorded history, or by the notebook's "
+        "own record of its cells"
+    ),
+    points={"a": 2, "b": 4},
+)
 def time_within_limit(evidence: Evidence) -> str:
-    """The history's seconds, or the notebook's."""
+    """Add up the seconds in the history, or else in the notebook's own record."""
     history = evidence.submission.manifest.get("history") or []
     seconds: float | None = None
     source = "the recorded history"
@@ -115,8 +77,17 @@ def time_within_limit(evidence: Evidence) -> str:
     return seen
 
 
+@check(
+    "At least two iterations are reported",
+    expectation=(
+        "at least {min_iterations} networks besides the MLP, each with its name, its "
+        "parameters and its test accuracy in one line, table row or paragraph; trained in "
+        "this notebook; with the accuracy that the notebook's output shows"
+    ),
+    points={"a": 10},
+)
 def iterations_reported(evidence: Evidence) -> str:
-    """Networks that were trained here, with figures that agree with the run."""
+    """Count the networks that were trained here, with reported figures that agree with the run."""
     watch = evidence.run()["watch"]
     networks = {(one["parameters"], one["network"]) for one in watch["optimizers"]}
     sizes = Counter(size for size, _ in networks if size != MLP_PARAMETERS)
@@ -134,7 +105,7 @@ def iterations_reported(evidence: Evidence) -> str:
     needed = evidence.settings.min_iterations
     count = sum(min(len(found), sizes[size]) for size, found in agreeing.items())
     if count < needed:
-        evidence.ran_to_the_end()  # behind a cell that failed, others might have been trained
+        evidence.ran_to_the_end()  # after a cell that failed, others might have been trained
         seen = f"{count} reported iterations agree with the run"
         if wrong:
             seen += f"; an accuracy that no cell's output shows: {wrong[0]!r}"
@@ -148,12 +119,12 @@ def iterations_reported(evidence: Evidence) -> str:
 
 
 def _reports(evidence: Evidence, trained: set[int]) -> Iterator[tuple[str, int, list[float]]]:
-    """Each passage, or record of the manifest, that names a trained network's parameters."""
+    """Yield each passage, or record of the manifest, that names a trained network's parameters."""
     listed: Any = evidence.submission.manifest.get("iterations") or []
     for one in listed if isinstance(listed, list) else []:
         if isinstance(one, dict) and str(one.get("title") or "").strip():
             accuracy, parameters = one.get("test_accuracy"), one.get("parameters")
-            if not _is_number(parameters) or not _is_number(accuracy):
+            if not is_number(parameters) or not is_number(accuracy):
                 continue
             if parameters in trained and 0 <= accuracy <= 100:
                 yield str(one["title"]), int(parameters), [float(accuracy)]
@@ -163,20 +134,15 @@ def _reports(evidence: Evidence, trained: set[int]) -> Iterator[tuple[str, int, 
                 yield passage, parameters, report.percentages(passage)
 
 
-def _is_number(value: Any) -> TypeGuard[int | float]:
-    """Whether something in a JSON file is a number; `true` is none."""
-    return isinstance(value, int | float) and not isinstance(value, bool)
-
-
 def _is_among(shown: np.ndarray, percentage: float) -> bool:
-    """Whether one of these numbers, in ascending order, is this one as far as it is rounded."""
+    """Return whether a number is among these, in ascending order, as far as it is rounded."""
     tolerance = _tolerance(percentage)
     place = np.searchsorted(shown, percentage - tolerance)
     return bool(place < len(shown) and shown[place] <= percentage + tolerance)
 
 
 def _tolerance(percentage: float) -> float:
-    """As far as it may be rounded: 66 or 66.5 for 66.47."""
+    """Return how far a percentage may be rounded: 66 or 66.5 for 66.47."""
     return 0.5 if percentage.is_integer() else 0.06
 
 
@@ -184,8 +150,17 @@ def _listed(numbers: Any) -> str:
     return ", ".join(f"{number:,}" for number in sorted(numbers)) or "no"
 
 
+@check(
+    "The five choices are discussed in your own words",
+    expectation=(
+        "under a heading each, at least {min_words} words of your own on model "
+        "architecture, hyperparameters, regularisation, optimizer and validation scheme; "
+        "a topic with fewer words earns its fifth in proportion"
+    ),
+    points={"b": 10},
+)
 def choices_discussed(evidence: Evidence) -> str:
-    """Five topics, and the words on them that are the student's."""
+    """Count the student's own words on each of the five topics."""
     needed = evidence.settings.min_words
     template = given_words(evidence.settings.template)
     texts = report.text_under(evidence.cells(), TOPICS)
@@ -221,9 +196,9 @@ def _own_count(text: str, template: str) -> int:
 
 @lru_cache
 def given_words(template: Path | None = None) -> str:
-    """The text that the student was given: the template (a notebook or Markdown) and notebook 02.
+    """Return the text that the student was given: the template and notebook 02.
 
-    Without a template, the package's own.
+    The template is a notebook or a Markdown file; without one, the package's own is meant.
     """
     paths = GIVEN if template is None else (template, *GIVEN[1:])
     return "\n\n".join(_markdown(path) for path in paths)

@@ -1,4 +1,4 @@
-"""What comes back from a sandbox, read as the work of somebody who may wish to do harm."""
+"""Answers from a sandbox, read as the work of somebody who may wish to do harm."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ LENGTH_BYTES = 8
 
 
 class BadAnswerError(Exception):
-    """What is wrong with an answer, as the rest of a sentence that begins "The answer"."""
+    """A fault of an answer, as the rest of a sentence that begins "The answer"."""
 
 
 @dataclass(frozen=True)
 class Report:
-    """What a driver told: its answer, or how it failed.
+    """A driver's report: its answer, or how it failed.
 
     Attributes:
-        answer: the answer's JSON; None where the driver failed.
-        arrays: the answer's arrays.
-        failure: of a driver that failed: `kind` ("exception", "exit", "memory" or "disk"),
-            `error` (the exception) and `where` (a line of a file, or nothing).
+        answer: Answer as JSON; None where the driver failed.
+        arrays: Arrays of the answer.
+        failure: Failure of the driver, if it failed: `kind` ("exception", "exit", "memory" or
+            "disk"), `error` (the exception) and `where` (a line of a file, or nothing).
     """
 
     answer: dict[str, Any] | None = None
@@ -36,11 +36,11 @@ class Report:
 
 
 def parse(content: bytes, token: bytes) -> Report | None:
-    """What a driver told; None where it told nothing.
+    """Return what a driver told; None where it told nothing.
 
     Args:
-        content: all that came from the child.
-        token: what the driver's report begins with.
+        content: Bytes that came from the child.
+        token: Bytes with which the driver's report begins.
 
     Raises:
         BadAnswerError: what came is not a driver's report.
@@ -85,12 +85,12 @@ def _parse(content: bytes, token: bytes) -> Report:
         arrays[name] = read_array(content[position : position + size])
         position += size
     if position != len(content):
-        raise BadAnswerError("goes on after its end")
+        raise BadAnswerError("continues after its end")
     return Report(report["answer"], arrays)
 
 
 def read_array(content: bytes) -> np.ndarray:
-    """An array of numbers or booleans from the bytes of a .npy file.
+    """Return an array of numbers or booleans from the bytes of a .npy file.
 
     Unlike `np.load` this takes no memory for what a header merely claims to follow.
 

@@ -28,24 +28,24 @@ USER_ID = 1000
 
 
 def program() -> str | None:
-    """The path of bubblewrap's program; None where it is not installed."""
+    """Return the path of bubblewrap's program; None where it is not installed."""
     return shutil.which("bwrap")
 
 
 def command(
     root: Path, readable: Mapping[str, Path], file_mib: int, hidden: Sequence[Path] = ()
 ) -> list[str]:
-    """The command that runs what stands behind it in a file system of its own.
+    """Return the command that runs another one, put after it, in a file system of its own.
 
     The only places to write to are file systems in memory: the work folder, the one for temporary
     files and the one for shared memory, each a little larger than `file_mib` so that crossing it
     can be seen.
 
     Args:
-        root: the folder of this sandbox, with `inputs` and the files that describe its user.
-        readable: names and the files or folders to put there.
-        file_mib: what the work folder holds, in MiB.
-        hidden: folders that must not be seen, wherever they are.
+        root: Folder of this sandbox, with `inputs` and the files that describe its user.
+        readable: Files and folders to put there, by name.
+        file_mib: Size of the work folder, in MiB.
+        hidden: Folders that must not be seen, wherever they are.
     """
     options = [program() or "bwrap", "--unshare-all", "--unshare-user", "--die-with-parent"]
     options += ["--new-session", "--cap-drop", "ALL", "--hostname", "sandbox"]
@@ -76,7 +76,7 @@ def command(
 
 
 def _shown() -> list[str]:
-    """The options that show the system's folders and Python's."""
+    """Return the options that show the system's folders and Python's."""
     options: list[str] = []
     for name in SYSTEM:
         path = Path(name)
@@ -93,13 +93,13 @@ def _shown() -> list[str]:
 
 @cache
 def _knows(option: str) -> bool:
-    """Whether the installed version, which may be years old, has an option."""
+    """Return whether the installed version, which may be years old, has an option."""
     listing = subprocess.run([program() or "bwrap", "--help"], capture_output=True, check=False)
     return option.encode() in listing.stdout
 
 
 def python_folders() -> list[Path]:
-    """The folders of this Python and its packages, without those inside another or the system's."""
+    """Return the folders of this Python and its packages, none inside another or the system's."""
     candidates = [sys.prefix, sys.exec_prefix, sys.base_prefix, sys.base_exec_prefix]
     candidates += [str(Path(sys.executable).resolve().parent.parent)]
     candidates += [*site.getsitepackages(), *package_paths()]
@@ -112,22 +112,22 @@ def python_folders() -> list[Path]:
 
 
 def interpreter() -> Path:
-    """This Python's program; a link as it is, since a virtual environment is found by its own."""
+    """Return this Python's program; a link stays: by it, a virtual environment is found."""
     return without_dots(sys.executable)
 
 
 def without_dots(path: str) -> Path:
-    """The absolute path without `..`: the folder before that need not be there inside."""
+    """Return the absolute path without `..`: the folder before that need not be there inside."""
     return Path(os.path.abspath(path))  # noqa: PTH100 (Path.resolve follows links)
 
 
 def package_paths() -> list[str]:
-    """Where installed packages are imported from: not the current folder, nor a checkout."""
+    """Return the folders of installed packages: not the current folder, nor a checkout."""
     return [path for path in sys.path if Path(path).name in ("site-packages", "dist-packages")]
 
 
 def _masked(others: Sequence[Path]) -> list[Path]:
-    """What must not be seen of the folders that are shown: the grader, the datasets, others."""
+    """Return what must not be seen of the folders that are shown: the grader, datasets, others."""
     shown = [Path("/usr"), *python_folders()]
     is_checkout = (PACKAGE.parent / "pyproject.toml").exists()
     hidden = [PACKAGE.parent if is_checkout else PACKAGE / "grading"]

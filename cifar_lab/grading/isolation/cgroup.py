@@ -15,7 +15,7 @@ JOIN = 'echo 0 > "$0/cgroup.procs" && exec "$@"'
 
 
 def make(name: str, processes: int) -> Path | None:
-    """A new control group with that many processes and threads; None where it can't be had."""
+    """Return a new control group with that many processes and threads; None if impossible."""
     if not hasattr(os, "geteuid") or os.geteuid() != 0:
         return None
     for parent in PARENTS:
@@ -37,7 +37,7 @@ def make(name: str, processes: int) -> Path | None:
 
 
 def within(group: Path, command: Sequence[str]) -> list[str]:
-    """The command that joins the group and then becomes another command."""
+    """Return the command that joins the group and then becomes another command."""
     return ["/bin/sh", "-c", JOIN, str(group), *command]
 
 

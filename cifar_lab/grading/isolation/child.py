@@ -25,28 +25,28 @@ MIB = 2**20
 THREADS_PER_PROCESS = 4  # on the average over all processes
 CPU_GRACE_SECONDS = 2  # from the signal SIGXCPU, which names the cause, to SIGKILL
 # However many processes there are, the parent gets its turn to look at them; at 19 this one would
-# get next to nothing beside other work.
+# get next to nothing besides other work.
 NICENESS = 10
-# What Python and torch map without using it: 730 MiB after `import torch`, more with its threads.
+# Memory that Python and torch map but don't use: 730 MiB after `import torch`, more with threads.
 UNUSED_MAPPINGS_MIB = 2048
 
 _line: dict[str, Any] = {"fd": -1, "token": b""}  # to the parent, until the one answer is given
 
 
 def arguments() -> dict[str, Any]:
-    """What the caller handed over as `arguments`."""
+    """Return what the caller handed over as `arguments`."""
     return json.loads((ROOT / "inputs" / "arguments.json").read_text(encoding="utf-8"))
 
 
 def array(name: str) -> Any:
-    """One of the arrays that the caller handed over, as a `numpy.ndarray`."""
+    """Return one of the arrays that the caller handed over, as a `numpy.ndarray`."""
     import numpy as np  # only drivers that use arrays wait for it
 
     return np.load(ROOT / "inputs" / f"{name}.npy", allow_pickle=False)
 
 
 def readable(name: str) -> Path:
-    """Where a file or folder that the caller handed over lies; it is not to be written to."""
+    """Return where a file or folder of the caller's lies; it is not to be written to."""
     return ROOT / "readable" / name
 
 
@@ -54,8 +54,8 @@ def answer(content: dict[str, Any], **arrays: Any) -> None:
     """Give the driver's answer: once, and last.
 
     Args:
-        content: anything that JSON can hold.
-        arrays: numpy arrays of numbers or booleans.
+        content: Answer, anything that JSON can hold.
+        arrays: Numpy arrays of numbers or booleans.
 
     Raises:
         RuntimeError: an answer was given before.
@@ -141,7 +141,7 @@ def _tell_of(error: BaseException) -> None:
 
 
 def _is_ours(filename: str) -> bool:
-    """Whether code is of this file, Python, its packages or ours: not of the driver or student."""
+    """Return whether code is ours or a package's, and not the driver's or the student's."""
     places = (sys.prefix, sys.base_prefix, "<frozen", str(ROOT / "packages"), __file__)
     return filename.startswith(places)
 
@@ -154,7 +154,7 @@ def _set_limits(limits: dict[str, int], *, own_users: bool) -> None:
     _limit(resource.RLIMIT_CPU, limits["cpu_seconds"], CPU_GRACE_SECONDS)
     _limit(resource.RLIMIT_FSIZE, limits["file_mib"] * MIB)
     _limit(resource.RLIMIT_NOFILE, 1024)
-    # Of the address space torch maps far more than it uses; this counts private, writable memory.
+    # Torch maps far more of the address space than it uses; this counts private, writable memory.
     _limit(resource.RLIMIT_DATA, (limits["memory_mib"] + UNUSED_MAPPINGS_MIB) * MIB)
     # Linux 5.14 and later count processes and threads within the namespace, others everywhere.
     if own_users and tuple(map(int, re.findall(r"\d+", os.uname().release)[:2])) >= (5, 14):

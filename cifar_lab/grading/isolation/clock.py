@@ -15,17 +15,17 @@ class OwnTime:
 
     Where one of its processes wants a processor at both looks, the processor time that they were
     given in between counts, up to the time that passed: several at once are as fast as one. Else it
-    waited by its own doing, and the time that passed counts. What they want and do not get does not
-    count.
+    waited by its own doing, and the time that passed counts. Time that they want and do not get
+    does not count.
 
     Time that passes also counts where processor time can't be known: on macOS, and where a process
     ends whose parent refuses to be told of it, so that its processor time is lost.
 
     Args:
-        look_seconds: between two looks, unless the machine is busy.
+        look_seconds: Seconds between two looks, unless the machine is busy.
 
     Attributes:
-        seconds: that are its own doing, since `restart` or from the start.
+        seconds: Seconds that are its own doing, since `restart` or from the start.
     """
 
     def __init__(self, look_seconds: float) -> None:
@@ -55,7 +55,7 @@ class OwnTime:
 def _processor_seconds(
     before: Sequence[watch.Process], now: Sequence[watch.Process]
 ) -> float | None:
-    """Processor time that was used between two looks; None where it can't be known."""
+    """Return the processor time that was used between two looks; None where unknown."""
     earlier, later = ({process.pid: process for process in each} for each in (before, now))
     used = _seconds(later.values()) - _seconds(earlier.values())
     ended = [process for pid, process in earlier.items() if pid not in later]

@@ -23,9 +23,9 @@ SIOCSIFFLAGS, IFF_UP = 0x8914, 1
 
 
 def enclose(parent: int, *, namespaces: bool) -> bool:
-    """Go on in a grandchild: in namespaces of its own where the kernel permits it; whether it does.
+    """Continue in a grandchild; return whether the kernel permits it namespaces of its own.
 
-    This process stays behind as the one that the parent waits for. It takes in processes that
+    This process stays as the one that the parent waits for. It takes in processes that
     others left behind, ends with the driver's exit code, and leaves nothing running.
     """
     _prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
@@ -44,7 +44,7 @@ def enclose(parent: int, *, namespaces: bool) -> bool:
 
 
 def _stay_behind_unless_child(pid: int) -> None:
-    """In the child, return. In the parent, wait for it, end all it left behind, and end."""
+    """Return in the child. In the parent, wait for it, end all it left behind, and end."""
     if pid == 0:
         return
     os.closerange(0, 3)  # the driver's: nobody shall wait for this process to close them
@@ -111,6 +111,6 @@ def _unshare() -> None:
 
 
 def _bring_up_loopback() -> None:
-    """Notebook kernels speak with their clients over it."""
+    """Start the loopback interface: notebook kernels speak with their clients over it."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as any_socket:
         fcntl.ioctl(any_socket, SIOCSIFFLAGS, struct.pack("16sh22x", b"lo", IFF_UP))

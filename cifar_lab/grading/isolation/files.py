@@ -19,7 +19,7 @@ REMOVAL_SECONDS = 5.0  # what takes longer to remove is removed in the backgroun
 
 
 def usage(folder: Path) -> tuple[int, int]:
-    """The bytes and the number of files in a folder, counted until there are too many files."""
+    """Return the bytes and the number of files in a folder, counted until there are too many."""
     total = count = 0
     try:
         for path in walk(folder):
@@ -34,7 +34,7 @@ def usage(folder: Path) -> tuple[int, int]:
 
 
 def mounted_usage(mount: Path) -> tuple[int, int]:
-    """The bytes and the number of files of a file system; zeros where it is out of reach."""
+    """Return the bytes and the number of files of a file system; zeros where out of reach."""
     try:
         state = os.statvfs(mount)
     except OSError:
@@ -48,11 +48,12 @@ def never(path: Path) -> bool:
 
 
 def walk(folder: Path, left_out: Callable[[Path], bool] = never) -> Iterator[Path]:
-    """All that lies below a folder; links are not followed, the unreadable is passed over.
+    """Yield all that lies below a folder; links are not followed, the unreadable is passed over.
 
     Args:
-        folder: where to begin.
-        left_out: is asked for each path; where it is true, that and all below it is passed over.
+        folder: Folder to begin with.
+        left_out: Function that is asked for each path; where it is true, that and all below it is
+            passed over.
 
     Raises:
         OSError: it is nested so deeply that paths become too long.
@@ -74,7 +75,7 @@ def walk(folder: Path, left_out: Callable[[Path], bool] = never) -> Iterator[Pat
 
 
 def is_folder(path: Path) -> bool:
-    """Whether this is a folder, and not a link to one.
+    """Return whether this is a folder, and not a link to one.
 
     Raises:
         OSError: the path is too long.
@@ -93,11 +94,11 @@ def copy(
     """Copy a file or a folder with all regular files in it; links and devices are left out.
 
     Args:
-        source: the file or folder.
-        target: where the copy goes; its parent is there.
-        most_mib: how large all of it may be.
-        left_out: is asked for each path below the source; where it is true, that and all below it
-            is neither copied nor counted.
+        source: File or folder to copy.
+        target: Path of the copy, whose parent exists.
+        most_mib: Largest size of all of it, in MiB.
+        left_out: Function that is asked for each path below the source; where it is true, that and
+            all below it is neither copied nor counted.
 
     Raises:
         OSError: it can't be read, or is too large.
@@ -116,7 +117,7 @@ def copy(
 
 
 def remove(folder: Path) -> None:
-    """Remove a folder with all that it holds; go on in the background where that takes long.
+    """Remove a folder with all that it holds; continue in the background where that takes long.
 
     Folders are first moved to the top: neither recursion nor the longest path sets a limit.
     """

@@ -25,13 +25,13 @@ class Outcome:
         status: "ok"; "failed" (an exception in the child, or no answer), "timeout", "memory",
             "disk" or "killed" (ended by a signal, or for too many processes); "bad answer";
             "starved" (the machine was too busy: nothing is known of the child).
-        reason: what happened, what was expected and what to do, for the student (for the
-            instructor where starved); "" where ok.
-        answer: the JSON that the driver answered; None unless ok.
-        arrays: the arrays that the driver answered; none unless ok.
-        stdout: the end of what the child printed, without control characters.
-        stderr: the same of its error output, with the traceback of an exception.
-        seconds: from start to end.
+        reason: Sentences for the student on what happened, what was expected and what to do (for
+            the instructor where starved); "" where ok.
+        answer: JSON that the driver answered; None unless ok.
+        arrays: Arrays that the driver answered; none unless ok.
+        stdout: End of what the child printed, without control characters.
+        stderr: End of its error output, with the traceback of an exception.
+        seconds: Seconds from start to end.
     """
 
     status: str
@@ -44,12 +44,12 @@ class Outcome:
 
 
 def judge(ending: Ending, token: bytes, limits: Limits) -> Outcome:
-    """The outcome of a run that ended.
+    """Return the outcome of a run that ended.
 
     Args:
-        ending: what is known of it.
-        token: what each message of our own part of the child begins with.
-        limits: that it had.
+        ending: Ending of the child.
+        token: Bytes with which each message of our own part of the child begins.
+        limits: Limits that it had.
 
     Raises:
         OSError: it ended before any code of the student's could run: this machine is to blame.
@@ -77,7 +77,7 @@ def judge(ending: Ending, token: bytes, limits: Limits) -> Outcome:
 
 
 def readable_text(content: bytes) -> str:
-    """Text of unknown origin, without what would steer a terminal or break an XML file."""
+    """Return text of unknown origin, without what would steer a terminal or break XML."""
     text = content.decode("utf-8", errors="replace").replace("\r\n", "\n").replace("\r", "\n")
     return CONTROL_CHARACTERS.sub("", text).replace("\ufffe", "").replace("\uffff", "")
 
@@ -89,7 +89,7 @@ _BAD = (
 
 
 def _of_limit(crossed: str, limits: Limits) -> tuple[str, str]:
-    """Status and reason of a run that was stopped."""
+    """Return status and reason of a run that was stopped."""
     return {
         "wall": (
             "timeout",
@@ -130,7 +130,7 @@ _DISK = (
 
 
 def _of_report(report: Report | None, code: int, limits: Limits) -> tuple[str, str]:
-    """Status and reason of a run that ended by itself."""
+    """Return status and reason of a run that ended by itself."""
     if report is not None and report.failure:
         return _of_failure(report.failure, limits)
     if report is not None and code == 0:
@@ -143,7 +143,7 @@ def _of_report(report: Report | None, code: int, limits: Limits) -> tuple[str, s
 
 
 def _of_failure(failure: dict[str, str], limits: Limits) -> tuple[str, str]:
-    """Status and reason of a driver that an exception ended."""
+    """Return status and reason of a driver that an exception ended."""
     error = readable_text(failure["error"].encode())
     if len(error) > MOST_CHARACTERS:
         error = f"{error[:MOST_CHARACTERS]} ..."
@@ -160,12 +160,12 @@ def _of_failure(failure: dict[str, str], limits: Limits) -> tuple[str, str]:
         )
     return "failed", (
         f"An exception ended the run: {seen}. It was expected to run through; run the same in a "
-        "fresh notebook to see it, and mend the line that it names."
+        "fresh notebook to see it, and fix the line that it names."
     )
 
 
 def _of_signal(code: int, limits: Limits) -> tuple[str, str] | None:
-    """Status and reason of a process that a signal ended; None where none did."""
+    """Return status and reason of a process that a signal ended; None where none did."""
     try:
         name = signal.Signals(code - 128).name
     except ValueError:

@@ -34,7 +34,7 @@ it. It shares the host's kernel: a hole in that is a hole in this wall.
 With the level **"process"** the child may read and write whatever the user who grades may: labels
 on this disk are not safe, and neither is the grading. It gets namespaces of its own for network and
 processes where the Linux kernel permits that to everybody; where it does not, and on macOS, the
-network is open, and who sets out to can kill the grader or leave a process behind. Grade work of
+network is open, and hostile code can kill the grader or leave a process running. Grade work of
 people you do not know with bubblewrap. On macOS memory and processes are looked at once a second,
 and all time counts, however busy the machine is.
 """
@@ -103,21 +103,21 @@ def run_isolated(
     """Run a driver in a child process with limits.
 
     Args:
-        script: the driver's source; see above for what it can import.
-        arguments: anything that JSON can hold.
-        arrays: arrays of numbers or booleans, by name.
-        readable: files and folders that the child may read, by name. Links in them lead nowhere.
-        hidden: folders that bubblewrap must not show, wherever they are.
-        left_out: is asked for each path below a readable folder where that is copied, which is at
-            the level "process"; where it is true, that and all below it is not there.
-        limits: where the child is stopped.
+        script: Source of the driver; see above for what it can import.
+        arguments: Arguments, anything that JSON can hold.
+        arrays: Arrays of numbers or booleans, by name.
+        readable: Files and folders that the child may read, by name. Links in them lead nowhere.
+        hidden: Folders that bubblewrap must not show, wherever they are.
+        left_out: Function that is asked for each path below a readable folder where that is copied,
+            which is at the level "process"; where it is true, that and all below it is not there.
+        limits: Limits at which the child is stopped.
 
     Returns:
         The outcome, whatever the child does.
 
     Raises:
-        ValueError: the caller's: a name that can't be a file's, or a path that is not there.
-        TypeError: the caller's: arguments that JSON can't hold.
+        ValueError: The caller gave a name that can't be a file's, or a path that is not there.
+        TypeError: The caller gave arguments that JSON can't hold.
         OSError: this machine's: no process can be started, no folder written, not Linux or macOS.
     """
     if os.name != "posix":
@@ -150,13 +150,13 @@ def run_isolated(
 
 
 def isolation_level() -> str:
-    """How far a child is isolated on this machine: "bubblewrap" or "process"."""
+    """Return how far a child is isolated on this machine: "bubblewrap" or "process"."""
     return "process" if isolation_reason() else "bubblewrap"
 
 
 @cache
 def isolation_reason() -> str:
-    """Why a child is not isolated by bubblewrap on this machine (tried once); "" where it is."""
+    """Return why a child is not isolated by bubblewrap here (tried once); "" where it is."""
     if sys.platform != "linux":
         return "bubblewrap is for Linux alone"
     if bubblewrap.program() is None:
@@ -233,7 +233,7 @@ def _run(
 
 
 def _environment(inside: Path, enclosed: bool, mark: str) -> dict[str, str]:
-    """All variables of the child: the same on every machine but for paths."""
+    """Return all variables of the child: the same on every machine but for paths."""
     package = inside / "packages" if enclosed else bubblewrap.PACKAGE.parent
     variables = {
         "PATH": f"{bubblewrap.interpreter().parent}:/usr/local/bin:/usr/bin:/bin",

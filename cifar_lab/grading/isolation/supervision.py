@@ -22,26 +22,26 @@ CHUNK_BYTES = 64 * 1024
 LOOK_SECONDS = 0.05 if watch.HAS_PROC else 1.0  # `ps` is slow
 START_SECONDS = 5.0  # for a slow disk to give Python's files
 REST = 4  # looking takes at most 1 / (1 + REST) of the time
-SURPLUS = 3  # processes beside the student's: bubblewrap's, or those that enclose and clear up
+SURPLUS = 3  # processes besides the student's: bubblewrap's, or those that enclose and clear up
 MOST_GROWTHS = 4  # counts in a row, each of more processes, before memory is looked at anyway
 DRAIN_CHUNKS = 64  # of what is left in a pipe after the end; it holds 1 MiB at most
 
 
 @dataclass(frozen=True)
 class Limits:
-    """Where a child is stopped.
+    """The limits at which a child is stopped.
 
     Attributes:
-        wall_seconds: from the start of the driver to its end, without the time in which its
+        wall_seconds: Seconds from the start of the driver to its end, without the time in which its
             processes wait for a processor that the machine uses for other work.
-        cpu_seconds: the processor time of each of its processes.
-        memory_mib: what its processes have in memory together (what they share counts once).
-        file_mib: the size of each file, and of all that it writes to its work folder.
-        processes: how many there may be at one time, with 4 times as many threads.
-        output_kib: how much of the end of stdout, and of stderr, is kept.
-        answer_mib: the size of the answer with its arrays.
-        patience: how many times `wall_seconds` it may take on the wall's clock, however busy the
-            machine is; a run that is stopped by this is "starved".
+        cpu_seconds: Processor time of each of its processes.
+        memory_mib: Memory of all its processes (shared memory counts once).
+        file_mib: Size of each file, and of all that it writes to its work folder.
+        processes: Number of processes at one time, with 4 times as many threads.
+        output_kib: Length of the end of stdout, and of stderr, that is kept.
+        answer_mib: Size of the answer with its arrays.
+        patience: Number of times `wall_seconds` that it may take on the wall's clock, however busy
+            the machine is; a run that is stopped by this is "starved".
     """
 
     wall_seconds: float = 300
@@ -59,17 +59,17 @@ DEFAULT_LIMITS = Limits()
 
 @dataclass(frozen=True)
 class Ending:
-    """What is known of a child that ended.
+    """The end of a child, and what it sent.
 
     Attributes:
-        crossed: the limit for which it was stopped: "wall", "starved" (of processor time),
+        crossed: Limit for which it was stopped: "wall", "starved" (of processor time),
             "memory", "disk", "processes" or "answer"; None where it ended by itself.
-        code: its exit code; 128 and the signal's number where a signal ended it.
-        answer: all that it sent.
-        stdout: the end of its output.
-        stderr: the end of its error output.
-        own_seconds: what counted towards `Limits.wall_seconds`.
-        passed_seconds: the time on the wall's clock in which it did.
+        code: Exit code; 128 and the signal's number where a signal ended it.
+        answer: Bytes that it sent.
+        stdout: End of its output.
+        stderr: End of its error output.
+        own_seconds: Seconds that counted towards `Limits.wall_seconds`.
+        passed_seconds: Seconds on the wall's clock.
     """
 
     crossed: str | None
@@ -98,7 +98,7 @@ class Tail:
             self._kept -= len(self._chunks.popleft())
 
     def content(self) -> bytes:
-        """What is kept of the stream."""
+        """Return what is kept of the stream."""
         return b"".join(self._chunks)[-self.most_bytes :]
 
 
@@ -111,15 +111,15 @@ def supervise(
     work: Path | None,
     limits: Limits,
 ) -> Ending:
-    """Run a command within limits; whatever happens, nothing of it goes on afterwards.
+    """Run a command within limits; whatever happens, nothing of it runs on afterwards.
 
     Args:
-        command: it gets the number of a descriptor to answer to as one further argument.
-        environment: all its variables, among them the mark.
-        token: what it reads from stdin.
-        mark: `NAME=value`, of the environment: its processes are known by it.
-        work: the folder it writes to; None where that is a mount of bubblewrap's.
-        limits: where it is stopped.
+        command: Command, which gets the number of a descriptor to answer to as last argument.
+        environment: Environment variables, among them the mark.
+        token: Bytes that it reads from stdin.
+        mark: Environment variable, `NAME=value`, by which its processes are known.
+        work: Folder that it writes to; None where that is a mount of bubblewrap's.
+        limits: Limits at which it is stopped.
     """
     answer, answer_end = os.pipe()
     try:
@@ -228,7 +228,7 @@ def _attend(
 
 
 def _of_time(clock: OwnTime, allowed: float, has_begun: bool, patience: float) -> str | None:
-    """Which limit on its time the child crosses now, if any."""
+    """Return which limit on its time the child crosses now, if any."""
     allowed += 0 if has_begun else START_SECONDS
     if clock.seconds >= allowed:
         return "wall"
@@ -236,7 +236,7 @@ def _of_time(clock: OwnTime, allowed: float, has_begun: bool, patience: float) -
 
 
 def _read(descriptor: int, tail: Tail) -> bytes | None:
-    """The next bytes of a stream; empty at its end, None where there are none yet."""
+    """Return the next bytes of a stream; empty at its end, None where there are none yet."""
     try:
         chunk = os.read(descriptor, CHUNK_BYTES)
     except BlockingIOError:
@@ -247,7 +247,7 @@ def _read(descriptor: int, tail: Tail) -> bytes | None:
 
 
 def _too_many(processes: Sequence[watch.Process], limits: Limits) -> bool:
-    """Whether there are more processes, or threads, than may be."""
+    """Return whether there are more processes, or threads, than may be."""
     threads = sum(process.threads for process in processes)
     return (
         len(processes) > limits.processes + SURPLUS
@@ -256,11 +256,11 @@ def _too_many(processes: Sequence[watch.Process], limits: Limits) -> bool:
 
 
 def _look(processes: Sequence[watch.Process], work: Path | None, limits: Limits) -> str | None:
-    """Which limit on memory and files the processes cross now, if any."""
+    """Return which limit on memory and files the processes cross now, if any."""
     memory = limits.memory_mib * MIB
     resident = sum(process.memory for process in processes)
     if resident > memory and watch.in_use(processes) > memory:
-        # What ends while it is measured leaves its share to the others: measure once more.
+        # A process that ends while it is measured leaves its share to the others: measure again.
         processes = watch.descendants(processes[0].pid, len(processes))
         if watch.in_use(processes) > memory:
             return "memory"
@@ -276,7 +276,7 @@ def _look(processes: Sequence[watch.Process], work: Path | None, limits: Limits)
 
 
 def _mounted(processes: Sequence[watch.Process]) -> list[tuple[int, int]]:
-    """What the file systems inside hold, seen through a process that is there already."""
+    """Return what the file systems inside hold, seen through a process that is there already."""
     for process in reversed(processes):
         root = watch.PROC / str(process.pid) / "root"
         if files.is_folder(root / str(WORK)[1:]):  # no such folder before it has moved in

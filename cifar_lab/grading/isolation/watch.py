@@ -1,4 +1,4 @@
-"""What the processes of one sandbox use, and their end: from /proc, or from `ps` where it lacks."""
+"""The processes of one sandbox, what they use, and their end: from /proc, or else from `ps`."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ class Process:
     """One row of the system's process table.
 
     Attributes:
-        pid: its number.
-        parent: its parent's number.
-        group: its process group's number.
-        memory: what it has in memory, in bytes.
-        threads: how many it has.
-        state: the letter of its first thread's: R (runs, or waits for a processor), S, Z, ...
-        seconds: the processor time of all its threads; 0 where there is no /proc.
-        ended_seconds: the same of those that it started and that ended.
+        pid: Number of the process.
+        parent: Number of its parent.
+        group: Number of its process group.
+        memory: Its memory, in bytes.
+        threads: Number of its threads.
+        state: Letter of its first thread's state: R (runs, or waits for a processor), S, Z, ...
+        seconds: Processor time of all its threads; 0 where there is no /proc.
+        ended_seconds: Processor time of those that it started and that ended.
     """
 
     pid: int
@@ -54,7 +54,7 @@ class Process:
 
 
 def descendants(pid: int, most: int = ENOUGH_PROCESSES) -> list[Process]:
-    """A process that is there and all that it started, directly or not, or `most` of them."""
+    """Return a process and all that it started, directly or not, or `most` of them."""
     if not HAS_PROC:
         return _below(pid, list(_table_by_ps()))
     if not (PROC / str(os.getpid()) / "task" / str(os.getpid()) / "children").exists():
@@ -70,7 +70,7 @@ def descendants(pid: int, most: int = ENOUGH_PROCESSES) -> list[Process]:
 
 
 def are_running(processes: Iterable[Process]) -> bool:
-    """Whether any of them runs or waits for a processor; False where that can't be known."""
+    """Return whether any of them runs or waits for a processor; False where unknown."""
     if not HAS_PROC:
         return False
     return any(
@@ -80,7 +80,7 @@ def are_running(processes: Iterable[Process]) -> bool:
 
 
 def in_use(processes: Iterable[Process]) -> int:
-    """The memory that processes use together, in bytes; what they share counts once if known."""
+    """Return the memory that processes use together, in bytes; shared memory once if known."""
     total = 0
     for process in processes:
         try:
@@ -95,7 +95,7 @@ def in_use(processes: Iterable[Process]) -> int:
 
 
 def hidden_files(processes: Iterable[Process]) -> int:
-    """The size in bytes of open files that have no name: deleted ones, and memfd's."""
+    """Return the size in bytes of open files that have no name: deleted ones, and memfd's."""
     sizes = {}
     for process in processes:
         try:
@@ -116,7 +116,7 @@ def end_all(process: subprocess.Popen[bytes], mark: str) -> None:
     """Kill a process, all that it started and all that carries its mark; return when they ended.
 
     Args:
-        process: the outermost process, the leader of a session and a process group.
+        process: Outermost process, the leader of a session and a process group.
         mark: an environment variable, `NAME=value`, that no process outside has.
     """
     deadline = time.monotonic() + KILL_SECONDS
@@ -143,7 +143,7 @@ def end_all(process: subprocess.Popen[bytes], mark: str) -> None:
 
 
 def _left_behind(group: int, mark: str) -> list[Process]:
-    """Processes whose ancestors ended before them."""
+    """Return processes whose ancestors ended before them."""
     found = []
     for process in _table() if HAS_PROC else _table_by_ps():
         if process.is_zombie or process.pid == os.getpid():

@@ -118,12 +118,12 @@ def _in_lines(lines: Sequence[str]) -> list[float]:
 
 @dataclass
 class _Above:
-    """What the lines above a line say.
+    """The content of the lines above a line.
 
     Attributes:
-        images: which images the numbers below are of.
-        distance: how many lines above that was said.
-        unfinished: a line such as "Test accuracy:", whose number stands in the next one.
+        images: Images that the numbers below are of.
+        distance: Number of lines since that was said.
+        unfinished: Line such as "Test accuracy:", whose number stands in the next one.
     """
 
     images: str = ""
@@ -163,7 +163,7 @@ def in_sentence(text: str, above: str = "") -> list[float]:
 
 
 def _value(name: Name, rest: str, above: str) -> float | None:
-    """Return the test accuracy that stands behind a name, if one does."""
+    """Return the test accuracy after a name, if there is one."""
     place = place_of_test_accuracy(name.label + rest[: _first_number(rest)], above)
     if place is not None:
         listed = list(numbers(rest))
@@ -189,7 +189,7 @@ def _first_number(rest: str) -> int:
 
 
 def _value_before(name: Name, rest: str, above: str) -> float | None:
-    """Return the percentage just before the first name in a line, which has none behind it."""
+    """Return the percentage just before the first name in a line, which has none after it."""
     before = name.befores[0]
     stands = STANDS_BEFORE.search(before) if name.is_first else None
     found = list(numbers(before[: stands.start() + 1])) if stands else []
@@ -232,7 +232,7 @@ def _better(found: Sequence[Number], rest: str) -> Number:
 
 
 def _is_other(number: Number, rest: str) -> bool:
-    """Whether it is a loss, a number of epochs, a learning rate or the like."""
+    """Return whether it is a loss, a number of epochs, a learning rate or the like."""
     before = rest[max(0, number.start - 40) : number.start]
     if OTHER_BEFORE.search(before) or CONFIDENCE.match(rest, number.end):
         return True

@@ -1,4 +1,4 @@
-"""The words around an accuracy: of which images it is, of one class or of all, which of several."""
+"""The words around an accuracy: its images, one class or all, and which number of several."""
 
 from __future__ import annotations
 
@@ -62,8 +62,8 @@ class Place(NamedTuple):
     """Which number of several is the test accuracy: "train/test accuracy: 98.1/57.3".
 
     Attributes:
-        position: from 0; -1 where it is none of them.
-        length: how many numbers are named.
+        position: Position of the test accuracy, from 0; -1 where it is none of them.
+        length: Number of the numbers that are named.
     """
 
     position: int
@@ -75,12 +75,12 @@ class Name:
     """Words that name an accuracy, up to its number.
 
     Attributes:
-        start, end: of "accuracy" in the text, or of several such words without a number between.
-        label: what stands before, with them.
-        befores: what stands before each of them.
-        ranks: the k of top-k accuracies.
-        inherited: the images that the accuracy before it in the line is of.
-        is_first: whether there is none before it in the line.
+        start, end: Place of "accuracy", or of several such words without a number between them.
+        label: Text before the words, with them.
+        befores: Text before each of the words.
+        ranks: Values of k in top-k accuracies.
+        inherited: Images that the accuracy before it in the line is of.
+        is_first: Whether there is no other before it in the line.
     """
 
     start: int
@@ -92,11 +92,11 @@ class Name:
     is_first: bool
 
     def is_of_test_images(self, after: str, above: str) -> bool:
-        """Whether it is the (top-1) accuracy on all test images.
+        """Return whether it is the (top-1) accuracy on all test images.
 
         Args:
-            after: what stands between it and its number.
-            above: the images that lines above it name.
+            after: Text between the name and its number.
+            above: Images that lines above it name.
         """
         first = self.befores[0]
         if self.ranks - {1} or self._is_of_one_class(after):
@@ -167,7 +167,7 @@ def _rank(match: re.Match[str]) -> int | None:
 
 
 def _is_at_once_of_test(befores: Sequence[str]) -> bool:
-    """Whether the first of the words that has "test" or another kind just before it has "test"."""
+    """Return whether "test" is the first kind of images just before one of the words."""
     for before in befores:
         if TEST_AT_ONCE.search(before[-60:]):
             return True
@@ -177,7 +177,7 @@ def _is_at_once_of_test(befores: Sequence[str]) -> bool:
 
 
 def is_about_one_class(line: str) -> bool:
-    """Whether a line says that it is about one class, whatever that is called."""
+    """Return whether a line says that it is about one class, however that is called."""
     return ONE_CLASS.search(line) is not None
 
 
@@ -192,8 +192,8 @@ def place_of_test_accuracy(label: str, above: str) -> Place | None:
     """Return which number is the test accuracy in "test loss / test accuracy: 0.85 / 57.3".
 
     Args:
-        label: what stands before the first number.
-        above: the images that lines above it name.
+        label: Text before the first number.
+        above: Images that lines above it name.
     """
     match = SEVERAL.search(label[-LONGEST_LABEL:])
     if match is None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any, TypeGuard
 
 PERCENT_WORD = re.compile(r"(?<=\d)\s*(?:\\%|per ?cent\b|pct\b|prozent\b)", re.IGNORECASE)
 DECIMAL_COMMA = re.compile(r"(?<![\d.,])(\d{1,3}),(\d{1,20})(?=\s*%)")
@@ -26,11 +27,11 @@ class Number:
     """A number in a text that may be an accuracy.
 
     Attributes:
-        start, end: its place.
-        value: in percent; None where it can be no percentage, such as 10000.
-        signed: whether a percent sign follows.
-        share: whether it is a share of something, as 7123/10000.
-        whole: whether it has neither sign, decimals nor something that it is a share of.
+        start, end: Place of the number in the text.
+        value: Value in percent; None where it can be no percentage, such as 10000.
+        signed: Whether a percent sign follows.
+        share: Whether it is a share of something, as 7123/10000.
+        whole: Whether it has neither sign, decimals nor something that it is a share of.
     """
 
     start: int
@@ -39,6 +40,11 @@ class Number:
     signed: bool = False
     share: bool = False
     whole: bool = False
+
+
+def is_number(value: Any) -> TypeGuard[int | float]:
+    """Return whether something from a JSON file is a number; `true` is none."""
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def with_percent_signs(text: str) -> str:

@@ -1,4 +1,4 @@
-"""What a notebook's text says: its outputs, its sections, the figures in them."""
+"""A notebook's text: its outputs, its sections, the figures in them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from cifar_lab.grading.reading.accuracies import reported_accuracies
-from cifar_lab.grading.reading.numerals import in_percent, with_percent_signs
+from cifar_lab.grading.reading.numerals import in_percent, is_number, with_percent_signs
 from cifar_lab.grading.reading.shown import TAG, all_output, output_text
 from cifar_lab.grading.submissions.submission import Cell
 
@@ -52,14 +52,14 @@ MOST_PASSAGES, LONGEST_PASSAGE = 5_000, 2_000
 
 
 def figures(text: str) -> np.ndarray:
-    """All numbers in a text that may be accuracies, in percent; shares of 1 in both ways."""
+    """Return all numbers in a text that may be accuracies, in percent; shares of 1 in both ways."""
     text = with_percent_signs(text)
     numbers = {float(number) for number in {*DECIMAL.findall(text), *PERCENT.findall(text)}}
     return np.array(sorted({*numbers, *map(in_percent, numbers)}))
 
 
 def passages(cells: Sequence[Cell]) -> Iterator[str]:
-    """Lines, table rows and paragraphs that may report on a network."""
+    """Yield lines, table rows and paragraphs that may report on a network."""
     texts = (
         text for text in _passages(cells) if len(text) <= LONGEST_PASSAGE and re.search(r"\d", text)
     )
@@ -77,7 +77,7 @@ def _passages(cells: Sequence[Cell]) -> Iterator[str]:
 
 
 def counts(passage: str, wanted: Iterable[int]) -> list[int]:
-    """Which numbers of parameters are in the text: 42362, 42,362, 42 362, 42.362 or 42.4k."""
+    """Return which numbers of parameters are in a text: 42362, 42,362, 42 362 or 42.4k."""
     joined = re.sub(r"(?<=\d)[,. _'\u202f](?=\d{3}(?!\d))", "", passage)
     grouped = [number.replace(",", "") for number in re.findall(r"\d{1,3}(?:,\d{3})+", passage)]
     written = {*re.findall(r"\d+", passage), *re.findall(r"\d+", joined), *grouped}
@@ -93,23 +93,23 @@ def counts(passage: str, wanted: Iterable[int]) -> list[int]:
 
 
 def percentages(passage: str) -> list[float]:
-    """The accuracies in a passage: with a percent sign, or else the largest decimal number.
+    """Return the accuracies in a passage: with a percent sign, or else the largest decimal.
 
-    In a table the sign is in its head, and the other columns are of losses.
+    A table has the sign in its head, and losses in its other columns.
     """
     found = [float(number) for number in PERCENT.findall(with_percent_signs(passage))]
     return found or decimals(passage)[-1:]
 
 
 def decimals(passage: str) -> list[float]:
-    """Its decimal numbers up to 100, in percent, in ascending order."""
+    """Return the decimal numbers up to 100, in percent, in ascending order."""
     found = DECIMAL.findall(with_percent_signs(passage))
     numbers = [in_percent(float(number)) for number in found]
     return sorted(number for number in numbers if number <= 100)
 
 
 def sections(cells: Iterable[Cell]) -> Iterator[tuple[str, str]]:
-    """Each heading of the Markdown cells, and the text under it up to the next one."""
+    """Yield each heading of the Markdown cells, and the text under it up to the next one."""
     for _, title, text in _sections(cells):
         yield title, text
 
@@ -120,8 +120,8 @@ def text_under(cells: Iterable[Cell], topics: Mapping[str, str]) -> dict[str, st
     A heading may name several topics. `Optimizer: ...` at a line's start is a heading too.
 
     Args:
-        cells: of the notebook.
-        topics: each with a regular expression of words that name it in a heading.
+        cells: Cells of the notebook.
+        topics: Topics, each with a regular expression of words that name it in a heading.
     """
     found: dict[str, list[str]] = {topic: [] for topic in topics}
     ends = dict.fromkeys(topics, 0)
@@ -158,13 +158,13 @@ def _prose(cells: Iterable[Cell]) -> str:
 
 
 def words(text: str) -> list[str]:
-    """Its words, in lower case, without links' addresses, code and HTML."""
+    """Return the words in lower case, without links' addresses, code and HTML."""
     text = re.sub(r"\]\([^)\n]{0,500}\)|https?://\S+|`[^`]*`", " ", TAG.sub(" ", text))
     return [word.lower() for word in WORD.findall(text)]
 
 
 def own_words(text: str, template: str) -> list[str]:
-    """The words of a text that are not part of five in a row that the template has too."""
+    """Return the words that are not part of five in a row that the template has too."""
     given, mine = words(template), words(text)
     known = {tuple(given[place : place + 5]) for place in range(len(given) - 4)}
     copied = [False] * len(mine)
@@ -175,7 +175,7 @@ def own_words(text: str, template: str) -> list[str]:
 
 
 def recorded_seconds(cells: Iterable[Cell]) -> float | None:
-    """How long the cells ran, by what Jupyter, nbclient or Colab recorded; None without."""
+    """Return how long the cells ran, as Jupyter, nbclient or Colab recorded; None without."""
     durations = [_duration(cell.metadata) for cell in cells]
     recorded = [seconds for seconds in durations if seconds is not None]
     return sum(recorded) if recorded else None
@@ -195,10 +195,8 @@ def _duration(metadata: Mapping[str, Any]) -> float | None:
 
 
 def is_duration(seconds: Any) -> bool:
-    """Whether something is a number of seconds (or milliseconds) that may have passed."""
-    if isinstance(seconds, bool) or not isinstance(seconds, int | float):
-        return False
-    return 0 <= seconds < LONGEST_DURATION
+    """Return whether something is a number of seconds (or milliseconds) that may have passed."""
+    return is_number(seconds) and 0 <= seconds < LONGEST_DURATION
 
 
 def _time(text: Any) -> datetime | None:

@@ -1,4 +1,4 @@
-"""What a notebook's code cells show, as plain text."""
+"""The outputs of a notebook's code cells, as plain text."""
 
 from __future__ import annotations
 

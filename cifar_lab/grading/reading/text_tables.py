@@ -101,7 +101,7 @@ def _split(line: str, kind: str) -> list[str]:
 
 
 def _row(line: str, head: _Head) -> list[str] | None:
-    """Return the cells under the head's names, behind the row's own name where it has one."""
+    """Return the cells under the head's names, after the row's own name where it has one."""
     if not NUMBER.search(line) or len(line) > MOST_COLUMNS * LONGEST_CELL or OWN_NAME.search(line):
         return None
     cells = _split(line, head.kind)

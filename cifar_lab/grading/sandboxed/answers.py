@@ -1,9 +1,9 @@
-"""Answers to test images that are made up, so that accuracy and loss take a course of our choice.
+"""Made-up answers to test images, so that accuracy and loss take a course of our choice.
 
-Whether the test set has a say in training is found out by two runs whose weights are compared. In
-one, each new state of the weights does better on test images than the one before; in the other it
-does worse, whatever the network has learnt. Who chooses by them (the best epoch, when to stop, the
-learning rate) chooses otherwise.
+Two runs whose weights are compared show whether the test set has a say in training. In one, each
+new state of the weights does better on test images than the one before; in the other it does worse,
+whatever the network has learnt. Choices by test images (the best epoch, when to stop, the learning
+rate) then come out differently.
 """
 
 from __future__ import annotations
@@ -17,22 +17,22 @@ from torch import Tensor
 from .marks import Marks
 
 RISING, FALLING_FROM_THE_TOP, FALLING = 0, 1, 2  # variants
-# Of right answers: a notebook that shows its network's mistakes has to find some.
+# Shares of right answers: a notebook that shows its network's mistakes has to find some.
 LOWEST_SHARE, SHARE_RANGE = 0.35, 0.31
-# In variant 1 a training begins with nearly all right: who stops at some accuracy stops there.
+# In variant 1 a training begins with nearly all right: a rule to stop at some accuracy stops it.
 TOP, LATER_TOP = 2.03, 1.77  # as heights: 98 and 90 % right
 
 
 def height(variant: int, phase: int, training: int) -> float:
-    """How well the network does: from 0 to 1, and more where nearly all is right.
+    """Return how well the network does: from 0 to 1, and more where nearly all is right.
 
     It rises with the phase and with the training, at first so steeply that few images show it. A
     falling course is the rising one turned over: every comparison comes out the other way.
 
     Args:
-        variant: which course it is.
-        phase: how many states of this training's weights saw test images before this one.
-        training: how many trainings came before.
+        variant: Course of the answers.
+        phase: Number of states of this training's weights that saw test images before this one.
+        training: Number of trainings that came before.
     """
     later = training / (training + 1)
     if variant == FALLING_FROM_THE_TOP and phase == 0:
@@ -43,11 +43,11 @@ def height(variant: int, phase: int, training: int) -> float:
 
 
 class Course:
-    """Which state of the weights does how well.
+    """The quality of each state of the weights.
 
     Args:
-        num_classes: that the labels are of.
-        variant: `RISING`, `FALLING_FROM_THE_TOP` or `FALLING`.
+        num_classes: Number of classes.
+        variant: Course of the answers: `RISING`, `FALLING_FROM_THE_TOP` or `FALLING`.
     """
 
     def __init__(self, num_classes: int, variant: int) -> None:
@@ -56,15 +56,15 @@ class Course:
         self._phases: dict[int, int] = {}
 
     def answer(self, outputs: Any, marks: Marks, weights: str, training: int) -> Any:
-        """The outputs with made-up ones in their place; as they are if they are no answers.
+        """Return made-up outputs; the outputs themselves if they are no answers.
 
         It depends on the weights and each image alone, and not on what was asked before.
 
         Args:
-            outputs: a tensor with a number for each image and class, or a tuple that begins so.
-            marks: of the images.
-            weights: a text that differs for other weights.
-            training: how many trainings came before.
+            outputs: Tensor with a number for each image and class, or a tuple that begins so.
+            marks: Marks of the images.
+            weights: Text that differs for other weights.
+            training: Number of trainings that came before.
         """
         if isinstance(outputs, tuple | list) and outputs:
             first = self.answer(outputs[0], marks, weights, training)
@@ -95,7 +95,7 @@ class Course:
 
     @torch.no_grad()
     def _made_up(self, outputs: Tensor, marks: Marks, height: float) -> Tensor:
-        """Each image's answer: one class stands out, the right one or the next.
+        """Return an answer for each image: one class stands out, the right one or the next.
 
         Right answers are the surer the better the network does, wrong ones the less sure, so that
         the loss falls where the number of right answers can't rise.
@@ -111,12 +111,12 @@ class Course:
         return torch.where(marks.found[:, None], scaled, own).to(outputs.dtype).view(outputs.shape)
 
     def _margin(self, share: float) -> float:
-        """The logit above zeros whose softmax is the share."""
+        """Return the logit above zeros whose softmax is the share."""
         return math.log(share * (self.num_classes - 1) / (1 - share))
 
 
 def _as_scaled(logits: Tensor, own: Tensor) -> Tensor:
-    """The logits as probabilities or as their logarithms if that is what the network gives."""
+    """Return the logits as probabilities or their logarithms if the network gives those."""
     lowest, highest = float(own.min()), float(own.max())
     add_up = lowest >= 0 and float((own.sum(dim=1) - 1).abs().max()) < 1e-2
     if add_up or 0 < lowest <= highest <= 1:  # softmax, or a sigmoid for each class

@@ -18,7 +18,7 @@ class Obliging:
         return Anything()
 
     def __getattr__(self, name: str) -> Any:
-        if name.startswith("__"):  # Python asks for these to find out what an object can do
+        if name.startswith("__"):  # Python asks for these to see what an object can do
             raise AttributeError(name)
         return Anything()
 

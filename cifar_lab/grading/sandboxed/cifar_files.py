@@ -1,4 +1,4 @@
-"""CIFAR's own files, as its authors give them, with the stand-in's images in them."""
+"""CIFAR's own files, in the format of its authors, with the fake images in them."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ import numpy as np
 
 from cifar_lab.data.cifar import CIFAR100_SUPERCLASSES
 
-PLACE = ".cifar-stand-in"  # in the work folder
+PLACE = ".fake-cifar"  # in the work folder
 ARCHIVES = {
     "cifar-10-python.tar.gz": "cifar-10-batches-py",
     "cifar-100-python.tar.gz": "cifar-100-python",
@@ -39,7 +39,7 @@ FILES = {
 
 
 def install(arrays: dict[str, np.ndarray], class_names: tuple[str, ...]) -> CifarFiles:
-    """Let who opens, looks for or downloads CIFAR's files find them, wherever they should be."""
+    """Have CIFAR's files found by code that opens or downloads them, wherever they should be."""
     files = CifarFiles(arrays, class_names, Path.cwd() / PLACE)
     for holder, name in _functions():
         found = files.found_by(getattr(holder, name))
@@ -50,7 +50,7 @@ def install(arrays: dict[str, np.ndarray], class_names: tuple[str, ...]) -> Cifa
 
 
 def _functions() -> Iterator[tuple[Any, str]]:
-    """Functions that a file's path is given to first."""
+    """Yield the functions whose first argument is a file's path."""
     yield builtins, "open"
     yield io, "open"
     yield tarfile, "bltn_open"
@@ -94,7 +94,7 @@ class CifarFiles:
         return None
 
     def found_by(self, function: Callable[..., Any]) -> Callable[..., Any]:
-        """Return the function, which turns to the stand-in where nothing is at a path."""
+        """Return the function, which turns to the fake files where nothing is at a path."""
 
         @functools.wraps(function)
         def finding(*arguments: Any, **options: Any) -> Any:
@@ -116,7 +116,7 @@ class CifarFiles:
         return self._archive(name) if name in ARCHIVES else None
 
     def let_request(self, adapters: ModuleType) -> None:
-        """Have the package requests answer who downloads an archive."""
+        """Have the package requests answer downloads of an archive."""
         send = adapters.HTTPAdapter.send
 
         @functools.wraps(send)
@@ -138,7 +138,7 @@ class CifarFiles:
         shell.io_open = builtins.open
 
     def trust(self, utils: ModuleType) -> None:
-        """Have torchvision take the stand-in's archives for intact."""
+        """Have torchvision take the fake archives for intact."""
         check = utils.check_integrity
 
         @functools.wraps(check)
@@ -176,7 +176,7 @@ class CifarFiles:
         return path
 
     def _contents(self, folder: str) -> Iterator[tuple[str, bytes]]:
-        """The files of a folder, in the format that is described on CIFAR's page."""
+        """Yield the files of a folder, in the format that is described on CIFAR's page."""
         if folder == "cifar-10-batches-py":
             yield from self._cifar10()
         else:
@@ -191,7 +191,7 @@ class CifarFiles:
         yield "test_batch", self._batch("test", slice(None), "testing batch 1 of 1", "labels")
         about_all = {"num_cases_per_batch": rows, "label_names": self.class_names, "num_vis": 3072}
         yield "batches.meta", as_python2(about_all)
-        yield "readme.html", b"<html>A stand-in for CIFAR-10.</html>\n"
+        yield "readme.html", b"<html>Fake images in place of CIFAR-10.</html>\n"
 
     def _cifar100(self) -> Iterator[tuple[str, bytes]]:
         for part, about in (("train", "training"), ("test", "testing")):
@@ -227,12 +227,12 @@ def _superclass(name: str, label: int) -> int:
 
 
 def _writes(mode: Any = "r", *others: Any, **options: Any) -> bool:
-    """Whether the arguments of `open` behind the path are for writing."""
+    """Return whether the arguments of `open` after the path are for writing."""
     return isinstance(mode, str) and not set(mode).isdisjoint("wax+")
 
 
 class _Python2Pickler(pickle._Pickler):
-    """Writes each text as a `str` of Python 2, which `encoding=` turns into bytes or text."""
+    """A pickler that writes text as a `str` of Python 2: `encoding=` decides what is read."""
 
     dispatch = dict(pickle._Pickler.dispatch)
 
@@ -255,7 +255,7 @@ def as_python2(content: dict[str, Any]) -> bytes:
 
 
 class _Downloads(urllib.request.BaseHandler):
-    """Answers who downloads one of the archives, by whatever address."""
+    """A handler of downloads of one of the archives, from whatever address."""
 
     handler_order = 100  # before those that ask the network
 

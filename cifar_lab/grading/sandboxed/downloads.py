@@ -1,4 +1,4 @@
-"""What a notebook would download: CIFAR, which the stand-in replaces, and pretrained weights."""
+"""The downloads of a notebook: CIFAR, which fake images replace, and pretrained weights."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def install(arrays: dict[str, np.ndarray], class_names: tuple[str, ...]) -> None
     """Have everything that would be downloaded come from here.
 
     Args:
-        arrays: train_images and test_images, (N, 32, 32, 3), uint8, and train_labels and
+        arrays: Arrays train_images and test_images, (N, 32, 32, 3), uint8, and train_labels and
             test_labels, (N,).
         class_names: Names of the classes that the labels number.
     """
@@ -51,7 +51,7 @@ def install(arrays: dict[str, np.ndarray], class_names: tuple[str, ...]) -> None
 def _replace_datasets(
     arrays: dict[str, np.ndarray], class_names: tuple[str, ...], cifar: ModuleType
 ) -> None:
-    """Have torchvision's CIFAR-10, and CIFAR-100, which is derived from it, give the stand-in."""
+    """Have torchvision's CIFAR-10, and CIFAR-100, which is derived from it, give fake images."""
 
     def construct(
         self: Any,
@@ -109,7 +109,7 @@ def _keep_weights(given: list[str], *arguments: Any, **options: Any) -> Any:
 
 
 def _replace_weights(given: list[str]) -> None:
-    """Weights from the network are none, and loading these leaves a network as it is."""
+    """Have downloads give no weights, and loading these leave a network as it is."""
     real = torch.hub.load_state_dict_from_url
     no_weights = functools.partial(_keep_weights, given)
     for module in list(sys.modules.values()):  # and those that imported it by name
@@ -121,7 +121,7 @@ def _replace_weights(given: list[str]) -> None:
 
     @functools.wraps(load)
     def load_state_dict(self: nn.Module, state_dict: Any, *arguments: Any, **options: Any) -> Any:
-        # Who filters weights by name makes a new dict, and nothing is left in it.
+        # Code that filters weights by name makes a new dict, and nothing is left in it.
         nothing_left = bool(given) and isinstance(state_dict, dict) and not state_dict
         if nothing_left or isinstance(state_dict, NoWeights):
             return torch.nn.modules.module._IncompatibleKeys([], [])
@@ -133,7 +133,7 @@ def _replace_weights(given: list[str]) -> None:
 def _hub_load(load: Any) -> Any:
     @functools.wraps(load)
     def from_torchvision(repo_or_dir: Any, model: str, *arguments: Any, **options: Any) -> Any:
-        """The installed torchvision in the place of its repository."""
+        """Return a model of the installed torchvision, in place of its repository's."""
         if str(repo_or_dir).split(":")[0] != TORCHVISION_REPOSITORY:
             return load(repo_or_dir, model, *arguments, **options)
         for name in ("force_reload", "verbose", "skip_validation", "trust_repo", "source"):

@@ -1,4 +1,4 @@
-"""Looks at a model: as a program or from the library, where no student's code runs; or as it is.
+"""Looks at a model, as a program or from the library: then no code of the student's runs.
 
 A network that `torch.export` can't turn into a program is looked at where its notebook ran.
 """
@@ -26,13 +26,13 @@ IMAGES_AT_A_TIME = 250
 
 @dataclass
 class Subject:
-    """What is looked at.
+    """A model that is looked at.
 
     Attributes:
-        model: computes logits from images, in eval mode.
-        tensors: its state_dict, which the weights' file is compared with.
-        size: how many numbers it computes with, by kind.
-        image_size: height and width of the images that it takes.
+        model: Computes logits from images, in eval mode.
+        tensors: State_dict of the model, which the weights' file is compared with.
+        size: Returns how many numbers it computes with, by kind.
+        image_size: Height and width of the images that it takes.
     """
 
     model: nn.Module
@@ -41,7 +41,7 @@ class Subject:
     image_size: int
 
     def images(self, count: int) -> Tensor:
-        """Coarse patterns: of fine noise, every image would have the same average."""
+        """Return coarse patterns: of fine noise, every image would have the same average."""
         coarse = torch.rand(count, 3, 8, 8, generator=torch.Generator().manual_seed(count))
         return nn.functional.interpolate(coarse, size=self.image_size, mode="nearest")
 
@@ -69,7 +69,7 @@ def main() -> None:
 def take_looks(
     subject: Subject, arguments: Mapping[str, Any]
 ) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-    """Every look's value or error, and the logits of the images that were handed over."""
+    """Return every look's value or error, and the logits of the images that were handed over."""
     arrays: dict[str, np.ndarray] = {}
 
     def measure() -> None:
@@ -106,7 +106,7 @@ def take_looks(
 
 
 def compare_weights(tensors: Mapping[str, Tensor], preferred: list[str]) -> dict[str, Any]:
-    """Where the file's tensors differ from the model's."""
+    """Return where the file's tensors differ from the model's."""
     mine = {name: tensor.detach() for name, tensor in tensors.items()}
     shapes = shapes_of(mine)
     try:
@@ -136,12 +136,12 @@ def compare_weights(tensors: Mapping[str, Tensor], preferred: list[str]) -> dict
 
 
 def all_finite(tensors: Iterable[Tensor]) -> bool:
-    """Whether no weight is NaN or infinite, as a diverged training leaves them."""
+    """Return whether no weight is NaN or infinite, as a diverged training leaves them."""
     return all(bool(tensor.isfinite().all()) for tensor in tensors)
 
 
 def output_shapes(subject: Subject) -> list[dict[str, Any]]:
-    """What comes out for 1, 2 and 7 images."""
+    """Return the outputs' shapes, or errors, for 1, 2 and 7 images."""
     shapes: list[dict[str, Any]] = []
     for count in (2, 1, 7):
         try:
@@ -160,8 +160,7 @@ def output_shapes(subject: Subject) -> list[dict[str, Any]]:
 
 
 def alone_and_together(subject: Subject) -> float:
-    """The largest difference between an image's logits alone and among others, as a share of
-    the largest logit."""
+    """Return how much an image's logits change among others, as a share of the largest logit."""
     model, images = subject.model, subject.images(8)
     images[4:] *= 0.2  # a batch whose other images are unlike
     with torch.no_grad():
@@ -173,7 +172,7 @@ def alone_and_together(subject: Subject) -> float:
 
 
 def twice(subject: Subject) -> dict[str, Any]:
-    """The largest difference between two passes, and which tensors of the model they changed."""
+    """Return the largest difference between two passes, and the tensors that they changed."""
     before = {name: tensor.detach().clone() for name, tensor in subject.model.state_dict().items()}
     images = subject.images(8)
     with torch.no_grad():
@@ -187,11 +186,11 @@ def twice(subject: Subject) -> dict[str, Any]:
 
 
 def logits(subject: Subject, normalisation: dict[str, list[float]] | None) -> np.ndarray:
-    """Of all images that were handed over, in their order, (N, classes).
+    """Return the logits of all images that were handed over, in their order, (N, classes).
 
     Args:
-        subject: the model.
-        normalisation: `mean` and `std` of each channel; None for images in [0, 1] as they are.
+        subject: The model.
+        normalisation: Each channel's `mean` and `std`; None for images in [0, 1] as they are.
     """
     images = torch.from_numpy(child.array("images"))
     parts = []
@@ -212,7 +211,7 @@ def logits(subject: Subject, normalisation: dict[str, list[float]] | None) -> np
 
 
 def overfit(subject: Subject, arguments: Mapping[str, Any]) -> float:
-    """The lowest cross-entropy that Adam reaches on one batch, from the trained weights on."""
+    """Return the lowest cross-entropy that Adam reaches on one batch, from the trained weights."""
     model, count = subject.model, arguments["overfit_images"]
     goal = arguments["overfit_loss"]
     images = subject.images(count)

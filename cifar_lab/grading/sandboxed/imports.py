@@ -1,4 +1,4 @@
-"""Changes to modules that take place whenever, and by whomever, they are imported."""
+"""Changes to modules that take place whenever they are imported, from anywhere."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def when_imported(changes: dict[str, Change]) -> None:
 
 
 class _Watcher(MetaPathFinder):
-    """Finds nothing of its own: it has others find a module, and wraps its execution."""
+    """A finder that has others find a module, and wraps its execution."""
 
     def __init__(self, changes: dict[str, Change]) -> None:
         self.changes = changes

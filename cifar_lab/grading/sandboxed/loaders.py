@@ -17,7 +17,7 @@ from cifar_lab.data.batches import Batches
 
 LARGEST_BATCH, LARGEST_PROMISED_BATCH = 32, 128
 FULL_PASSES, LATER_BATCHES = 30, 2
-# What a worker process costs is more than it brings in a few batches; there is no GPU to pin for.
+# For a few batches, a worker process costs more than it saves; there is no GPU to pin for.
 OF_WORKERS = (
     "num_workers",
     "prefetch_factor",
@@ -31,12 +31,12 @@ PLACE_OF_WORKERS = 5  # among DataLoader's arguments without a name
 
 @dataclass(frozen=True)
 class Length:
-    """How much of a pass over a loader is left.
+    """The part of a pass over a loader that is left.
 
     Attributes:
-        batches: that a pass gives at most; None for all.
-        later_batches: the same after `FULL_PASSES` passes.
-        images: that a batch holds at most; None for all.
+        batches: Most batches of a pass; None for all.
+        later_batches: Most batches after `FULL_PASSES` passes; None for all.
+        images: Most images of a batch; None for all.
     """
 
     batches: int | None = None
@@ -55,7 +55,7 @@ class Shortening:
     """All loaders' passes.
 
     Attributes:
-        happened: whether a pass or a batch was cut.
+        happened: Whether a pass or a batch was cut.
     """
 
     def __init__(self) -> None:
@@ -68,14 +68,14 @@ class Shortening:
         self._told: weakref.WeakKeyDictionary[Any, int | None] = weakref.WeakKeyDictionary()
 
     def batches_of(self, loader: Any) -> int | None:
-        """How many batches the pass that is going on gives at most, or else the next one."""
+        """Return the most batches of the current pass, or of the next one."""
         running = self._running.get(loader, lambda: None)()
         if running is not None and not running.ended:
             return running.batches
         return self._told.setdefault(loader, self._next())
 
     def begin(self, loader: Any, batches: Iterator[Any]) -> Pass:
-        """A pass over the loader, as long as it was said to be."""
+        """Begin a pass over the loader, as long as it was said to be."""
         count = self._told.pop(loader, self._next())
         self._done += 1
         begun = Pass(self, loader, batches, count)
@@ -86,7 +86,7 @@ class Shortening:
         return self.length.batches if self._done < FULL_PASSES else self.length.later_batches
 
     def cut(self, loader: Any, batch: Any) -> Any:
-        """The batch's first images and labels, unless whole batches are promised."""
+        """Return the batch's first images and labels, unless whole batches are promised."""
         most = self.length.images
         if most is None:
             return batch
@@ -102,8 +102,8 @@ class Pass:
     """An iterator over a pass's first batches.
 
     Attributes:
-        batches: how many it gives at most; None for all.
-        ended: whether it has given its last.
+        batches: Most batches that it gives; None for all.
+        ended: Whether it has given its last batch.
     """
 
     def __init__(
@@ -143,9 +143,9 @@ def install(length: str) -> None:
     """Shorten all loaders' passes.
 
     Args:
-        length: "short" for passes of at most 6 batches, later 2, of at most 32 images where
-            nobody promised more; "long" for 128 batches as they are; "full" for all of
-            them, of a few images each.
+        length: Length of the passes: "short" for at most 6 batches, later 2, of at most 32 images
+            unless whole batches are promised; "long" for 128 batches as they are; "full" for all
+            batches, of a few images each.
     """
     shortening.length = LENGTHS[length]
     for loader in (DataLoader, Batches):
@@ -186,12 +186,12 @@ def _without_workers(construct: Any) -> Any:
 
 
 def _has_own_batches(loader: Any) -> bool:
-    """Whether a batch sampler, or the dataset itself, says what a batch is."""
+    """Return whether a batch sampler, or the dataset itself, decides what a batch is."""
     return isinstance(loader, DataLoader) and loader.batch_size is None
 
 
 def _parts(batch: Any) -> list[Any]:
-    """All that a nest of dicts, tuples and lists holds."""
+    """Return all that a nest of dicts, tuples and lists holds."""
     if isinstance(batch, dict):
         return [part for value in batch.values() for part in _parts(value)]
     if isinstance(batch, tuple | list):
@@ -200,7 +200,7 @@ def _parts(batch: Any) -> list[Any]:
 
 
 def _common_length(batch: Any) -> int | None:
-    """How many images and labels the batch holds; None where it is of another kind."""
+    """Return how many images and labels a batch holds; None where it is of another kind."""
     parts = _parts(batch)
     if not all(torch.is_tensor(part) and part.ndim > 0 for part in parts):
         return None

@@ -18,7 +18,7 @@ from cifar_lab.models.wrapping import plain_state
 
 from .stored_weights import states_in
 
-# What a program's sizes, such as the number of images, are written with.
+# Names in a program's sizes, such as that of the number of images.
 SIZE_NAMES = {"Symbol", "Integer", "Add", "Mul", "Pow", "FloorDiv", "Mod", "Max", "Min"} | {
     "True",
     "False",
@@ -48,7 +48,7 @@ class Loaded:
 
 
 def load_model(arguments: dict[str, Any]) -> Any:
-    """The program, or a model of the library by its name with the weights in the file."""
+    """Load the program, or a model of the library by its name with the weights in the file."""
     if arguments["model_name"] is None:
         return _load_program()
     model = build_model(arguments["model_name"], arguments["num_classes"]).eval()
@@ -61,7 +61,7 @@ def load_model(arguments: dict[str, Any]) -> Any:
 
 
 def _load_program() -> Any:
-    """`torch.export.load`, with the places closed through which a file could run code."""
+    """Call `torch.export.load`, without the ways in which a file could run code."""
     import sympy
 
     load, parse = torch.load, sympy.sympify
@@ -111,8 +111,8 @@ def load_weights(
     """Return the first stored state_dict with a model's names and shapes, or else the nearest.
 
     Args:
-        shapes: Of the model's tensors, by name. Neither these names nor the stored ones need to be
-            without those of wrappers such as `nn.DataParallel`.
+        shapes: Shapes of the model's tensors, by name. Neither these names nor the stored ones need
+            to be without those of wrappers such as `nn.DataParallel`.
         preferred: Names of the files that are looked at first.
         ties: For a tensor that the model has under several names, those: one is enough.
 
@@ -142,7 +142,7 @@ def load_weights(
 
 
 def _files(preferred: Sequence[str]) -> list[tuple[str, int]]:
-    """The names of the files with the numbers under which they were handed over."""
+    """Return the names of the files with the numbers under which they were handed over."""
     first = [PurePath(name).name.casefold() for name in preferred]
     names = [PurePath(name).name for name in child.arguments()["weights"] or ()]
 
@@ -187,7 +187,7 @@ def _under_asked_names(
 
 
 def _as_asked(tensor: Tensor, shape: Sequence[int]) -> Tensor:
-    """Half precision as single; one of another shape, which may be huge, stays as it is."""
+    """Return half precision as single; one of another shape, maybe huge, stays as it is."""
     tensor = tensor.detach()
     is_half = tensor.dtype in HALF_PRECISION and tuple(tensor.shape) == tuple(shape)
     return tensor.float() if is_half else tensor
@@ -196,7 +196,7 @@ def _as_asked(tensor: Tensor, shape: Sequence[int]) -> Tensor:
 def _likeness(
     tensors: Mapping[str, Tensor], shapes: Mapping[str, Sequence[int]]
 ) -> tuple[int, int]:
-    """How many names are the model's, with their shapes and without."""
+    """Return how many names are the model's, with their shapes and without."""
     both = tensors.keys() & shapes.keys()
     return sum(tuple(tensors[name].shape) == tuple(shapes[name]) for name in both), len(both)
 

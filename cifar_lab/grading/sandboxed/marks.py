@@ -34,7 +34,7 @@ def write(images: np.ndarray, mark: np.ndarray, bits: np.ndarray) -> None:
 
 
 def as_bits(labels: np.ndarray, ranks: np.ndarray) -> np.ndarray:
-    """Labels and ranks (N,), whole numbers, as bits (N, `LABEL_BITS` + `RANK_BITS`)."""
+    """Return labels and ranks (N,), whole numbers, as bits (N, `LABEL_BITS` + `RANK_BITS`)."""
     parts = ((labels, LABEL_BITS), (ranks, RANK_BITS))
     return np.concatenate(
         [values[:, None] >> np.arange(count)[::-1] & 1 for values, count in parts], axis=1
@@ -43,15 +43,15 @@ def as_bits(labels: np.ndarray, ranks: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Marks:
-    """What a batch of test images shows.
+    """The marks of a batch of test images.
 
     Attributes:
-        found: whether an image carries the mark, (N,).
-        labels: int64, (N,), of marked images; without meaning for others.
-        ranks: in [0, 1), (N,), likewise.
-        low: values of dark pixels in each channel, (3,): what 0 was normalised to.
-        high: values of light pixels, (3,): what 255 was normalised to.
-        contrast: between light and dark pixels of the marks, (3,); less where enlarging mixed them.
+        found: Whether an image carries the mark, (N,).
+        labels: Labels of marked images, int64, (N,); without meaning for others.
+        ranks: Ranks in [0, 1), (N,), likewise.
+        low: Values of dark pixels in each channel, (3,), to which 0 was normalised.
+        high: Values of light pixels, (3,), to which 255 was normalised.
+        contrast: Difference of light and dark pixels, (3,); less where enlarging mixed them.
     """
 
     found: Tensor
@@ -67,8 +67,8 @@ def read(images: Tensor) -> Marks | None:
     """Read the marks of a batch; None unless most of its images are test images.
 
     Args:
-        images: (N, 3, 32, 32) of any scale, or (N, 32, 32, 3), or flattened in either order, or
-            enlarged to a multiple of 32 pixels; they may be mirrored.
+        images: Batch (N, 3, 32, 32) of any scale, or (N, 32, 32, 3), or flattened in either order,
+            or enlarged to a multiple of 32 pixels; they may be mirrored.
     """
     for values in _as_images(images.detach()):
         factor = values.shape[3] // SIZE
@@ -81,19 +81,19 @@ def read(images: Tensor) -> Marks | None:
 
 
 def are_images(batch: Tensor) -> bool:
-    """Whether a batch has the shape of those that `read` reads."""
+    """Return whether a batch has the shape of those that `read` reads."""
     return next(_as_images(batch), None) is not None
 
 
 def _stands_out(marks: Marks, images: Tensor) -> bool:
-    """Whether marks are among the lightest and darkest pixels, as a picture's corner is not."""
+    """Return whether marks are among the lightest and darkest pixels, unlike a picture's corner."""
     images = images[marks.found.nonzero()[:FEW, 0]]
     ranges = images.amax(dim=(0, 2, 3)) - images.amin(dim=(0, 2, 3))
     return bool((marks.contrast > LEAST_CONTRAST * ranges).all())
 
 
 def _as_images(values: Tensor) -> Iterator[Tensor]:
-    """The ways in which a batch may be images (N, 3, S, S), with S a multiple of 32."""
+    """Yield the ways in which a batch may be images (N, 3, S, S), with S a multiple of 32."""
     if values.ndim < 2 or not len(values) or values.is_complex():
         return
     shape = values.shape[1:]

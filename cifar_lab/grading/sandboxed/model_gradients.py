@@ -1,4 +1,4 @@
-"""Which parameters a gradient reaches."""
+"""The parameters that a gradient reaches."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ GRADIENT_TRIES = 5
 def without_gradient(
     model: nn.Module, tensors: Mapping[str, Tensor], images: Callable[[int], Tensor]
 ) -> list[str]:
-    """The parameters that got no gradient from several batches, or only zeros.
+    """Return the parameters that got no gradient from several batches, or only zeros.
 
     A tensor under several names is one parameter.
 
     Args:
-        model: in eval mode.
-        tensors: by name; those that are one tensor have the same memory.
-        images: gives so many.
+        model: Network in eval mode.
+        tensors: Tensors by name; those that are one tensor have the same memory.
+        images: Returns as many images as it is asked for.
     """
     names: dict[tuple[int, ...], list[str]] = defaultdict(list)
     places = {name: (tensor.data_ptr(), *tensor.shape) for name, tensor in tensors.items()}
@@ -48,11 +48,11 @@ def without_gradient(
 
 
 def reached_in_training(model: nn.Module, image_size: int) -> list[str]:
-    """The parameters that get a gradient in training mode, as an auxiliary head's do there alone.
+    """Return the parameters with a gradient in training mode, where auxiliary heads have one.
 
     Args:
-        model: is left as it was.
-        image_size: of the images that it takes.
+        model: Network, which is left as it was.
+        image_size: Height and width of the images that it takes.
     """
     with untouched(model), suppress(Exception):
         model.train()
@@ -63,7 +63,7 @@ def reached_in_training(model: nn.Module, image_size: int) -> list[str]:
 
 
 def _tensors_in(outputs: Any) -> list[Tensor]:
-    """The tensors among a network's outputs, which may be several."""
+    """Return the tensors among a network's outputs, which may be several."""
     if isinstance(outputs, dict):
         outputs = list(outputs.values())
     if isinstance(outputs, tuple | list):

@@ -1,4 +1,4 @@
-"""How many numbers a model computes with, wherever it keeps them."""
+"""The count of numbers that a model computes with, wherever it keeps them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ OF_MODULES = frozenset(nn.Module().__dict__)  # PyTorch's own attributes
 
 
 def size_of_program(program: Any) -> dict[str, int]:
-    """Numbers in the parameters, in the batch normalisation's statistics, and in all else."""
+    """Count the numbers in parameters, in batch normalisation's statistics, and in all else."""
     signature = program.graph_signature
     targets = {
         **signature.inputs_to_parameters,
@@ -40,7 +40,7 @@ def size_of_program(program: Any) -> dict[str, int]:
 
 
 def size_of_module(model: nn.Module, images: Tensor) -> dict[str, int]:
-    """The same of a network as it is, without what a forward pass keeps of its images."""
+    """Count the same in a network as it is, without what it keeps of its images."""
     before = list(_plain_tensors(model))
     # One that fails on two images is another look's fault; then all counts that it has.
     with torch.no_grad(), suppress(Exception):
@@ -65,7 +65,7 @@ def size_of_module(model: nn.Module, images: Tensor) -> dict[str, int]:
 
 
 def _plain_tensors(model: nn.Module) -> Iterator[Tensor]:
-    """Tensors in a network's plain attributes, in lists and dicts too."""
+    """Yield the tensors in a network's plain attributes, in lists and dicts too."""
     for layer in model.modules():
         waiting = [value for name, value in layer.__dict__.items() if name not in OF_MODULES]
         while waiting:
@@ -83,7 +83,7 @@ def _is_tensor(value: Any) -> bool:
 
 
 def _count(tensors: Iterable[tuple[str, Tensor]]) -> dict[str, int]:
-    """Numbers by kind; a tensor under several names counts once."""
+    """Count numbers by kind; a tensor under several names counts once."""
     counts, seen = {"parameters": 0, "statistics": 0, "constants": 0}, set()
     for kind, tensor in tensors:
         place = (tensor.data_ptr(), tuple(tensor.shape))

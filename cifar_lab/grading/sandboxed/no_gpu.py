@@ -40,11 +40,11 @@ def names_accelerator(text: str) -> bool:
 
 
 @contextmanager
-def stand_in(*, pretend: bool) -> Iterator[None]:
+def replaced_by_cpu(*, pretend: bool) -> Iterator[None]:
     """Take every GPU for the CPU, in this thread and in those that it starts.
 
     Args:
-        pretend: Answers "yes, one" to who asks whether there is a GPU, in place of "none".
+        pretend: Says that there is one GPU, where code asks for it, instead of none.
     """
     # The first optimizer imports it; and it looks at torch.cuda's functions as they are by nature.
     importlib.import_module("torch._dynamo")
@@ -57,7 +57,7 @@ def stand_in(*, pretend: bool) -> Iterator[None]:
 
 
 class OnCPU(TorchFunctionMode):
-    """Sees each of PyTorch's functions and tensor methods, and reads "cuda" as "cpu"."""
+    """A mode that sees PyTorch's functions and tensor methods, and reads "cuda" as "cpu"."""
 
     def __torch_function__(
         self, func: Any, types: Any, args: Any = (), kwargs: dict[str, Any] | None = None
@@ -88,7 +88,7 @@ def _is_index(value: Any) -> bool:
 
 
 def _device(*arguments: Any, **options: Any) -> torch.device:
-    """`torch.device`; a number alone names a GPU, also where PyTorch was built without any."""
+    """Return `torch.device`; a number alone names a GPU, even where PyTorch has none."""
     if len(arguments) == 1 and _is_index(arguments[0]):
         return torch.device("cuda", arguments[0])
     return torch.device(*arguments, **options)
@@ -107,7 +107,7 @@ def cpu(value: Any) -> Any:
 
 
 def _replacements() -> Iterator[tuple[Any, str, Any]]:
-    """What a function mode does not see: holder, name and what to put there."""
+    """Yield what a function mode does not see: holder, name and what to put there."""
     yield torch, "load", _load(torch.load)
     yield torch.jit, "load", _load(torch.jit.load)
     yield torch, "set_default_tensor_type", _with_cpu(torch.set_default_tensor_type)
@@ -144,7 +144,7 @@ def _with_cpu(function: Any) -> Any:
 def _load(load: Any) -> Any:
     @functools.wraps(load)
     def to_cpu(file: Any, map_location: Any = None, *arguments: Any, **options: Any) -> Any:
-        """Weights that were stored on a GPU, too."""
+        """Load weights to the CPU, also those that were stored on a GPU."""
         if isinstance(map_location, dict):
             map_location = {cpu(source): cpu(target) for source, target in map_location.items()}
             map_location.setdefault("cuda:0", "cpu")
@@ -156,7 +156,7 @@ def _load(load: Any) -> Any:
 
 
 def _generator(real: Any) -> Any:
-    """A class in `torch.Generator`'s place whose instances are the real one's."""
+    """Return a class in place of `torch.Generator` whose instances are the real one's."""
 
     class GeneratorType(type(real)):  # type: ignore[misc]
         def __call__(cls, device: Any = "cpu") -> Any:
@@ -174,7 +174,7 @@ def _generator(real: Any) -> Any:
 def _full_precision(construct: Any) -> Any:
     @functools.wraps(construct)
     def without(self: Any, device_type: Any, *arguments: Any, **options: Any) -> None:
-        """Mixed precision serves speed; a CPU may lack it, and has it only slower."""
+        """Leave out mixed precision: it serves speed, and a CPU lacks it or has it only slower."""
         if isinstance(device_type, str):
             construct(self, "cpu", dtype=torch.bfloat16, enabled=False)
         else:
@@ -186,7 +186,7 @@ def _full_precision(construct: Any) -> Any:
 def _unscaled(construct: Any) -> Any:
     @functools.wraps(construct)
     def disabled(self: Any, device: Any = "cuda", *arguments: Any, **options: Any) -> None:
-        """In full precision there is nothing to scale."""
+        """Disable scaling: in full precision there is nothing to scale."""
         construct(self, "cpu", enabled=False)
 
     return disabled
@@ -195,7 +195,7 @@ def _unscaled(construct: Any) -> Any:
 def _of_cpu(construct: Any) -> Any:
     @functools.wraps(construct)
     def on_cpu(self: Any, *, activities: Any = None, **options: Any) -> None:
-        """A profiler that is not told to look for GPUs, which warns of each that is missing."""
+        """Construct a profiler that does not look for GPUs and warn of each missing one."""
         construct(self, activities=[torch.profiler.ProfilerActivity.CPU], **options)
 
     return on_cpu
@@ -204,7 +204,7 @@ def _of_cpu(construct: Any) -> Any:
 def _alone(
     self: Any, module: nn.Module, device_ids: Any = None, output_device: Any = None, dim: int = 0
 ) -> None:
-    """The constructor of a `DataParallel` without any device calls the module itself."""
+    """Construct a `DataParallel` without any device, which calls the module itself."""
     nn.Module.__init__(self)
     self.module = module
     self.device_ids = []
@@ -223,7 +223,7 @@ def _seen(function: Any) -> Any:
 def _start(start: Any) -> Any:
     @functools.wraps(start)
     def with_mode(self: threading.Thread) -> None:
-        """Each thread has modes of its own."""
+        """Start the thread in a mode of its own: each thread has its modes."""
         self.run = _seen(self.run)
         start(self)
 

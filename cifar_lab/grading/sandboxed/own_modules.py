@@ -1,4 +1,4 @@
-"""A notebook's own modules, which may be called as Python's or another's are."""
+"""A notebook's own modules, which may have the names of Python's or a library's modules."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-REPLACED = {"cifar_lab"}  # whose data is a stand-in: a copy of the package would look for the real
+REPLACED = {"cifar_lab"}  # has the fake images: a copy of the package would look for the real ones
 
 
 def prefer(folder: Path) -> None:
@@ -21,7 +21,7 @@ def prefer(folder: Path) -> None:
     Python's module where a library does, also one that is imported later.
 
     Args:
-        folder: in which the notebook and its modules lie.
+        folder: Folder of the notebook and its modules.
     """
     names = {path.stem for path in folder.iterdir() if _is_module(path)} - REPLACED
     others = _take_out(names)
@@ -48,7 +48,7 @@ def _is_module(path: Path) -> bool:
 
 
 def _is_own(importer: Mapping[str, Any] | None, folder: Path) -> bool:
-    """Whether the code that imports something is the notebook's, or of a module in the folder."""
+    """Return whether code is the notebook's, or of a module in the folder."""
     if importer is None or importer.get("__name__") == "__main__":
         return True
     return str(importer.get("__file__")).startswith(f"{folder}/")
@@ -62,7 +62,7 @@ def _take_out(tops: set[str]) -> dict[str, ModuleType]:
 
 @contextmanager
 def _set_aside(folder: Path, tops: set[str], others: dict[str, ModuleType]) -> Iterator[None]:
-    """For a time, have the others of these names in the place of the folder's."""
+    """Put the other modules of these names in place of the folder's, for a time."""
     own = _take_out(tops)
     sys.modules.update(others)
     with suppress(ValueError):

@@ -1,4 +1,4 @@
-"""Putting something in the place of a module's or a class's attribute, for a time."""
+"""Temporary replacements of a module's or a class's attribute."""
 
 from __future__ import annotations
 

@@ -27,7 +27,7 @@ from .anything import AnyModule
 STATED_ANSWER = "1"
 """The answer to each `input()`: a number, and a text that is not empty."""
 STATED_KEY = "0" * 40
-"""The answer to `getpass()` and to who asks for a stored secret; as long as a key of wandb."""
+"""The answer to `getpass()` and to requests for a stored secret; as long as a key of wandb."""
 MOST_ANSWERS = 1_000  # a loop that waits for another one has no end
 
 FOLDERS = r"/content|/kaggle/(?:working|temp|input)"
@@ -62,7 +62,7 @@ def imitate(version: str) -> None:
 
 
 class Platforms(MetaPathFinder, Loader):
-    """Finds the platforms' own modules, and any module inside of them."""
+    """A finder of the platforms' own modules, and of any module inside of them."""
 
     def find_spec(self, fullname: str, path: Any = None, target: Any = None) -> ModuleSpec | None:
         """Return where a module comes from: from here, if it is a platform's."""
@@ -87,7 +87,7 @@ class Secrets:
 
 
 def _answers() -> dict[str, dict[str, Any]]:
-    """What the modules' functions answer where the result is used."""
+    """Return the modules' functions whose results are used."""
     return {
         f"{COLAB}.files": {
             "upload": lambda *arguments, **options: {},
@@ -100,7 +100,7 @@ def _answers() -> dict[str, dict[str, Any]]:
 
 
 def _imitate_colab() -> None:
-    """`google.colab` as if it were imported, which notebooks look up; the real `google` stays."""
+    """Import an imitation of `google.colab`, which notebooks look up; the real `google` stays."""
     try:
         google = importlib.import_module("google")
     except ImportError:
@@ -152,7 +152,7 @@ def make_folders(texts: Iterable[str]) -> None:
     Path("drive", "MyDrive").mkdir(parents=True, exist_ok=True)
     for rest in PATH.findall(text):
         folder = Path(f".{rest}")
-        with suppress(OSError, ValueError):  # what is no path: the cell itself will tell
+        with suppress(OSError, ValueError):  # no path: the cell itself will tell
             _make(folder.parent)
             if DRIVE.search(rest) and not folder.suffix and not makes_its_own:
                 _make(folder)
@@ -166,7 +166,7 @@ def _make(folder: Path) -> None:
 
 
 def _tolerant(make: Any) -> Any:
-    """A `mkdir` that a notebook may call, once, for a folder that was made beforehand."""
+    """Return a `mkdir` that may be called, once, for a folder that was made beforehand."""
 
     @functools.wraps(make)
     def mkdir(path: Any, *arguments: Any, **options: Any) -> None:

@@ -1,4 +1,4 @@
-"""Runs a notebook's cells from top to bottom on the stand-in, then looks at the model it made."""
+"""A run of a notebook's cells from top to bottom on fake images, and a look at its model."""
 
 from __future__ import annotations
 
@@ -18,10 +18,11 @@ import torch
 from torch import Tensor, nn
 
 import cifar_lab
+from cifar_lab.experiments import submission
 from cifar_lab.models.export import export_program
 from cifar_lab.models.wrapping import unwrap
 
-from . import downloads, no_gpu, own_modules, platforms, seen, standin
+from . import downloads, fake_images, no_gpu, own_modules, platforms, seen
 from .examine_model import Subject, take_looks
 from .loading_model import load_weights, shapes_of, ties_of
 from .model_gradients import reached_in_training
@@ -37,25 +38,12 @@ def main() -> None:
     """Run the cells, watch, and answer with what was seen and with the model as a program."""
     arguments = child.arguments()
     sys.modules.pop("child", None)  # a student's file may be called so
-    _copy_files(child.readable("submission"), arguments["helpers"])
-    platforms.imitate(arguments["version"])
     submitted: list[Any] = []
-    _take_submissions(submitted)
-    torch.set_num_threads(1)
-    torch.compile = _as_it_is  # minutes of compiling, for a few batches
-    nn.Module.compile = lambda self, *arguments, **options: None
-    classes, variant = arguments["num_classes"], arguments["variant"]
-    standin.install(classes, variant, arguments["length"])
-    downloads.install(standin.draw(classes, variant), standin.class_names(classes))
-    random.seed(0)
-    np.random.seed(0)
-    torch.manual_seed(0)
-    torch.backends.cudnn.benchmark = False
-    watch = Watch(classes, variant)
+    _prepare(arguments, submitted)
+    watch = Watch(arguments["num_classes"], arguments["variant"])
     shell = _shell()
-    sources = [cell["source"] for cell in arguments["cells"]]
-    platforms.make_folders(sources)
-    with no_gpu.stand_in(pretend=arguments["pretend_gpu"]):
+    platforms.make_folders([cell["source"] for cell in arguments["cells"]])
+    with no_gpu.replaced_by_cpu(pretend=arguments["pretend_gpu"]):
         watch.start()
         error = _run(shell, arguments["cells"])
         watch.stop()
@@ -69,8 +57,30 @@ def main() -> None:
     child.answer({"error": error, "watch": report, "model": found}, **arrays)
 
 
+def _prepare(arguments: Mapping[str, Any], submitted: list[Any]) -> None:
+    """Lay out the files, replace what a run must not or can't have, and set the seeds.
+
+    Args:
+        arguments: Arguments of the run.
+        submitted: List to which the models that the notebook submits are added.
+    """
+    classes, variant = arguments["num_classes"], arguments["variant"]
+    _copy_files(child.readable("submission"), arguments["helpers"])
+    platforms.imitate(arguments["version"])
+    _take_submissions(submitted)
+    torch.set_num_threads(1)
+    torch.compile = _as_it_is  # minutes of compiling, for a few batches
+    nn.Module.compile = lambda self, *arguments, **options: None
+    fake_images.install(classes, variant, arguments["length"])
+    downloads.install(fake_images.draw(classes, variant), fake_images.class_names(classes))
+    random.seed(0)
+    np.random.seed(0)
+    torch.manual_seed(0)
+    torch.backends.cudnn.benchmark = False
+
+
 def _shell() -> Any:
-    """IPython as a notebook has it, without a kernel around it."""
+    """Return IPython as a notebook has it, without a kernel around it."""
     os.environ["MPLBACKEND"] = "Agg"
     from IPython.core.interactiveshell import InteractiveShell
     from traitlets.config import Config
@@ -91,7 +101,7 @@ def _shell() -> Any:
 
 
 def _run(shell: Any, cells: list[dict[str, Any]]) -> dict[str, Any] | None:
-    """None where every cell ran; else which failed, and how. Behind it none is run."""
+    """Run the cells up to the first that fails; return which it was and how, or None."""
     for place, cell in enumerate(cells, 1):
         result = shell.run_cell(platforms.moved(cell["source"]), store_history=True)
         error = result.error_before_exec or result.error_in_exec
@@ -116,7 +126,7 @@ def _was_raised_in_a_library(error: BaseException) -> bool:
 
 
 def _failing_line(source: str, error: BaseException) -> int:
-    """The number of the cell's line that failed, or else of its first."""
+    """Return the number of the cell's line that failed, or else of its first."""
     for frame in traceback.extract_tb(error.__traceback__):
         is_cell = frame.filename.startswith("<ipython-input") or "ipykernel_" in frame.filename
         if is_cell and frame.line and frame.line in source:
@@ -125,14 +135,14 @@ def _failing_line(source: str, error: BaseException) -> int:
 
 
 def _lines_around(lines: list[str], failed: int) -> str:
-    """The lines around one, which is marked."""
+    """Return the lines around one, which is marked."""
     first = max(0, min(failed, len(lines)) - SOURCE_LINES // 2)
     shown = enumerate(lines[first : first + SOURCE_LINES], first + 1)
     return "\n".join(f"{'>' if number == failed else ' '} {line}" for number, line in shown)
 
 
 def _copy_files(folder: Path, names: list[str]) -> None:
-    """The notebook's own helpers lie beside it, where it can also write."""
+    """Put the notebook's own helpers into its folder, where it can also write."""
     for name in names:
         source, target = folder / name, Path.cwd() / name
         if not source.is_file() or source.is_symlink():
@@ -148,12 +158,12 @@ def _copy_files(folder: Path, names: list[str]) -> None:
 
 
 def _as_it_is(model: Any = None, **options: Any) -> Any:
-    """In `torch.compile`'s place, which is also called without a model, as a decorator."""
+    """Return the model; like `torch.compile`, it is also called without one, as a decorator."""
     return model if model is not None else lambda function: function
 
 
 def _take_submissions(submitted: list[Any]) -> None:
-    """`cifar_lab.submit` only says here which model it is that the student hands in."""
+    """Have `cifar_lab.submit` only say which model it is that the student hands in."""
 
     def submit(result: Any, **options: Any) -> Path:
         submitted.append(result if isinstance(result, nn.Module) else result.model)
@@ -162,13 +172,12 @@ def _take_submissions(submitted: list[Any]) -> None:
     def check_submission(*arguments: Any, **options: Any) -> None:
         print("The checks run on this notebook now.")
 
-    for module in (cifar_lab, getattr(cifar_lab, "submission", cifar_lab)):
-        module.submit = submit
-        module.check_submission = check_submission
+    cifar_lab.submit = submission.submit = submit
+    cifar_lab.check_submission = check_submission
 
 
 def _handed_in(variables: dict[str, Any], watch: Watch, arguments: Mapping[str, Any]) -> Any:
-    """The network that is meant where none was submitted.
+    """Return the network that is meant where none was submitted.
 
     The one that the stored weights fit: `model` first, then others by their names; without weights
     `model`, or else the network that was trained last.
@@ -191,7 +200,7 @@ def _handed_in(variables: dict[str, Any], watch: Watch, arguments: Mapping[str, 
 
 
 def _networks(variables: dict[str, Any]) -> list[nn.Module]:
-    """The networks among a notebook's variables, also in lists and dicts, and in what holds one."""
+    """Return the networks among a notebook's variables, in lists, dicts and attributes too."""
     found: list[nn.Module] = []
     for name, value in variables.items():
         if name.startswith("_"):  # IPython's own
@@ -210,7 +219,7 @@ def _fits(model: nn.Module, preferred: list[str]) -> bool:
 
 
 def _stored_for(model: nn.Module, preferred: list[str]) -> dict[str, Tensor] | None:
-    """The stored weights, if they fit; where they don't, the check of the weights says so."""
+    """Return the stored weights, if they fit; the check of the weights says where they don't."""
     state = model.state_dict()
     try:
         loaded = load_weights(shapes_of(state), preferred, ties_of(state))
@@ -222,7 +231,7 @@ def _stored_for(model: nn.Module, preferred: list[str]) -> dict[str, Tensor] | N
 def _look_at(
     model: Any, is_submitted: bool, arguments: dict[str, Any]
 ) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-    """What the model is; and, where it is asked for, the program that computes it, or all looks."""
+    """Describe the model; as asked, add the program that computes it, or all looks at it."""
     found: dict[str, Any] = {
         "found": model is not None,
         "type": type(model).__name__,
@@ -232,21 +241,15 @@ def _look_at(
     if not found["is_module"]:
         return found, {}
     model = unwrap(model)
-    found["type"] = type(model).__name__
-    state = model.state_dict()
-    found["digest"] = digest(state.values())
-    found["trained"] = digest(model.parameters())
-    found["shapes"] = {name: list(tensor.shape) for name, tensor in state.items()}
-    found["parameters"] = sum(parameter.numel() for parameter in model.parameters())
+    found |= _description(model)
     model.cpu().eval()
     found["reached_in_training"] = reached_in_training(model, arguments["image_size"])
     if arguments["then"] == "nothing":
         return found, {}
     model.zero_grad(set_to_none=True)
-    if arguments["weights"]:
-        stored = _stored_for(model, arguments["preferred"])
-        if stored is not None:
-            model.load_state_dict(stored)
+    stored = _stored_for(model, arguments["preferred"]) if arguments["weights"] else None
+    if stored is not None:
+        model.load_state_dict(stored)
     if arguments["then"] == "look":
         looks, arrays = take_looks(_as_it_is_now(model, arguments), arguments)
         return found | {"looks": looks}, arrays
@@ -256,6 +259,18 @@ def _look_at(
         found["export_error"] = f"{type(error).__name__}: {error}"[:ERROR_CHARACTERS]
         return found, {}
     return found, {"program": np.frombuffer(program, dtype=np.uint8)}
+
+
+def _description(model: nn.Module) -> dict[str, Any]:
+    """Return a network's type, its size, and digests by which two runs are compared."""
+    state = model.state_dict()
+    return {
+        "type": type(model).__name__,
+        "digest": digest(state.values()),
+        "trained": digest(model.parameters()),
+        "shapes": {name: list(tensor.shape) for name, tensor in state.items()},
+        "parameters": sum(parameter.numel() for parameter in model.parameters()),
+    }
 
 
 def _as_it_is_now(model: nn.Module, arguments: Mapping[str, Any]) -> Subject:

@@ -1,6 +1,6 @@
-"""What a run's watch saw of images and files, in the terms in which the model is then looked at.
+"""Images and files that a run's watch saw, in the terms in which the model is then looked at.
 
-Used by the driver and by the grader, which believes none of it: a wrong report costs its author.
+Used in the sandbox and by the grader, which relies on none of it: a wrong report costs its author.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ LEAST_DEVIATION, MOST_DEVIATION = 1e-4, 1e4
 
 
 def image_size(watch: Mapping[str, Any]) -> int:
-    """Height and width of the images on which the network was evaluated; CIFAR's where unknown."""
+    """Return the height and width of the images that the network was evaluated on, or CIFAR's."""
     shape = watch.get("input_shape")
     if not isinstance(shape, list) or len(shape) != 4 or shape[1] != 3 or shape[2] != shape[3]:
         return CIFAR_SIZE
@@ -24,7 +24,7 @@ def image_size(watch: Mapping[str, Any]) -> int:
 
 
 def normalisation(watch: Mapping[str, Any]) -> dict[str, list[float]] | None:
-    """Mean and deviation of each channel by which the notebook's loader normalised test images.
+    """Return each channel's mean and deviation by which test images were normalised.
 
     None where images in [0, 1] came as they are, or none was seen.
     """
@@ -58,7 +58,7 @@ def _is_pair_of_channels(seen: Any) -> TypeGuard[list[list[float]]]:
 
 
 def preferred_files(watch: Mapping[str, Any]) -> list[str]:
-    """Names of the weights' files that the notebook loaded last, then of those it saved last."""
+    """Return the weights' files that the notebook loaded last, then those it saved last."""
     latest_first = watch.get("loaded", [])[::-1]
     ordered = [name for wanted in ("load", "save") for kind, name in latest_first if kind == wanted]
     return list(dict.fromkeys(ordered))

@@ -19,7 +19,7 @@ MOST_KEPT_MIB = 32  # of a file whose tensors stay in memory until they are aske
 MOST_CHARACTERS = 400  # of why a file can't be read
 MOST_FILES, MOST_STATES, MOST_LEVELS, MOST_TYPES = 10, 100, 3, 100
 
-# Beside the tensors of checkpoints that numpy's numbers were put into.
+# Types in checkpoints that hold numpy's numbers besides tensors.
 NUMPY_TYPES = {"numpy.dtype", "numpy.core.multiarray.scalar", "numpy._core.multiarray.scalar"}
 USUAL_KEYS = ("model_state_dict", "state_dict", "model", "net", "network", "weights")
 AVERAGED, NO_MODEL = ("ema", "swa", "average", "best"), ("optim", "sched")
@@ -87,7 +87,7 @@ def _content(path: Path) -> Any:
 
 
 def _is_safetensors(beginning: bytes, size: int) -> bool:
-    """Whether it begins with the length of a JSON object, and with the object."""
+    """Return whether it begins with the length of a JSON object, and with the object."""
     return beginning[8:] == b"{" and int.from_bytes(beginning[:8], "little") + 8 <= size
 
 
@@ -133,7 +133,7 @@ def _others_aside(path: Path) -> Iterator[None]:
 
 
 def _states_of(content: Any, level: int = 0) -> Iterator[dict[str, Tensor]]:
-    """Every mapping from names to tensors, the outer before the inner."""
+    """Yield every mapping from names to tensors, the outer before the inner."""
     if not _has_items(content) or level > MOST_LEVELS:
         return
     items = dict(content if isinstance(content, Mapping) else enumerate(content))
@@ -165,7 +165,7 @@ def _has_items(content: Any) -> bool:
 
 
 def _is_plain(value: Any) -> bool:
-    """Whether it is a tensor with its numbers one behind the other, which every model can load."""
+    """Return whether it is a contiguous tensor on the CPU, which every model can load."""
     return (
         type(value) in (Tensor, nn.Parameter)
         and value.layout == torch.strided

@@ -59,7 +59,7 @@ class Stream(Obliging):
 
 
 class Properties(Obliging):
-    """What `get_device_properties` gives."""
+    """The answer of `get_device_properties`."""
 
     name, total_memory, multi_processor_count = NAME, MEMORY, 40
     major, minor = CAPABILITY
@@ -91,7 +91,7 @@ def install(stack: ExitStack, *, pretend: bool) -> None:
 
 
 def _answers(pretend: bool) -> dict[str, Callable[..., Any]]:
-    """The functions whose results are looked at."""
+    """Return the functions whose results are looked at."""
     results: dict[str, Any] = {
         "is_available": pretend,
         "device_count": int(pretend),
@@ -139,7 +139,7 @@ def _answer_any_call(
 
 
 def _instead(name: str, value: Any, answers: dict[str, Callable[..., Any]]) -> Any:
-    """Something harmless in a function's or a class's place; errors, and what is no GPU's, stay."""
+    """Return something harmless for a function or class; errors, and what is no GPU's, stay."""
     if not str(value.__module__).startswith("torch"):
         return value
     if not inspect.isclass(value):
@@ -154,7 +154,7 @@ def _instead(name: str, value: Any, answers: dict[str, Callable[..., Any]]) -> A
 
 
 def _named_as(original: Any, answer: Callable[..., Any]) -> Callable[..., Any]:
-    """PyTorch's compiler asks functions for their names and for what they wrap."""
+    """Name the answer like the original, since PyTorch's compiler asks functions for names."""
 
     @functools.wraps(original)
     def named(*arguments: Any, **options: Any) -> Any:
@@ -164,14 +164,14 @@ def _named_as(original: Any, answer: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _result(name: str) -> Any:
-    """Plain numbers and texts where the name tells: they may be stored with weights."""
+    """Return plain numbers where the name tells their type: they may be stored with weights."""
     if name.startswith(("is_", "can_", "has_")):
         return False
     return 0 if "memory" in name or "utilization" in name else Anything()
 
 
 def _missing(name: str) -> Any:
-    """A module's `__getattr__`: what this version of PyTorch lacks, another has."""
+    """Stand for a module's `__getattr__`: another version of PyTorch has what this one lacks."""
     if name.startswith("_"):
         raise AttributeError(name)
     return Anything()

@@ -1,4 +1,4 @@
-"""What a notebook's training does, seen from PyTorch's own hooks."""
+"""A notebook's training, seen from PyTorch's own hooks."""
 
 from __future__ import annotations
 
@@ -47,11 +47,11 @@ class Trained:
 
     @property
     def parameters(self) -> list[nn.Parameter]:
-        """All that the optimizer has by now."""
+        """All parameters that the optimizer has by now."""
         return [p for group in self.optimizer.param_groups for p in group["params"]]
 
     def gradient_comes(self, parameter: Any, gradient: Any) -> None:
-        """Called before a gradient is added to what `parameter.grad` holds."""
+        """Note a gradient, before it is added to what `parameter.grad` holds."""
         if not self.fresh:
             return
         self.fresh = False
@@ -61,16 +61,16 @@ class Trained:
 
 
 class Watch:
-    """Counts what happens from `start` to `stop`, and makes up the answers to test images.
+    """A count of what happens from `start` to `stop`, and the source of answers to test images.
 
-    `report` tells it as plain data.
+    `report` returns the counts as plain data.
 
     Args:
-        num_classes: that a network has an output for each of.
-        variant: of the test images, and of the course that the answers take.
+        num_classes: Number of classes, for each of which a network has an output.
+        variant: Selects the test images, and the course that the answers take.
 
     Attributes:
-        last_parameters: of the optimizer that stepped last.
+        last_parameters: Parameters of the optimizer that stepped last.
     """
 
     def __init__(self, num_classes: int, variant: int) -> None:
@@ -115,7 +115,7 @@ class Watch:
         self._end.close()
 
     def report(self) -> dict[str, Any]:
-        """All that was seen."""
+        """Return all that was seen."""
         self._decide(self.undecided)
         runs = [trained for trained in self.trained.values() if trained.steps]
         return {
@@ -159,7 +159,9 @@ class Watch:
             return
         first = parameters[0]
         number, left = self.networks.get(id(first), (0, None))
-        if left is None or not torch.equal(first, left):  # built anew, or set back to its beginning
+        if left is None or not torch.equal(
+            first, left
+        ):  # built again, or set back to its beginning
             self.count += 1
             number = self.count
         trained.network = number
@@ -176,14 +178,14 @@ class Watch:
             self.steps += 1
             self.trainings_before = max(0, trained.network - 1)
             self.last_parameters = trained.parameters
-            if self.last_parameters:  # an optimizer may be built anew for the next epoch
+            if self.last_parameters:  # an optimizer may be built again for the next epoch
                 first = self.last_parameters[0]
                 self.networks[id(first)] = (trained.network, first.detach().clone())
             trained.fresh = trained.steps <= CAREFUL_WATCH
             self.first_step = self.first_step or self._now()
 
     def _decide(self, evaluations: int) -> None:
-        """Passes in train mode that no step followed were evaluations."""
+        """Count passes in train mode that no step followed: they were evaluations."""
         self.test_batches["train mode"] += evaluations
         self.undecided = 0
 

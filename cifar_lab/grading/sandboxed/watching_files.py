@@ -1,4 +1,4 @@
-"""Which files a notebook stores and loads, and the weights in them."""
+"""The files that a notebook stores and loads, and the weights in them."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ FILES_KEPT = 20
 
 
 class Files:
-    """What `torch.save` and `torch.load` were called with.
+    """The arguments of `torch.save` and `torch.load`.
 
     Attributes:
-        named: ["save" or "load", the file's name], of the last calls, in order.
-        saved: by file and shapes, the digest of the weights that it held last.
+        named: Pairs of "save" or "load" and the file's name, of the last calls, in order.
+        saved: Digests of the weights that a file held last, by file and shapes.
     """
 
     def __init__(self) -> None:
@@ -28,7 +28,7 @@ class Files:
         self.saved: dict[str, str] = {}
 
     def see_save(self, content: Any, file: Any) -> None:
-        """Called before `torch.save`."""
+        """Note the file and the weights, before `torch.save`."""
         self._see("save", file)
         for state in _states(content):
             shapes = repr({name: list(tensor.shape) for name, tensor in state.items()})
@@ -39,7 +39,7 @@ class Files:
                 )
 
     def see_load(self, file: Any) -> None:
-        """Called before `torch.load`."""
+        """Note the file, before `torch.load`."""
         self._see("load", file)
 
     def _see(self, kind: str, file: Any) -> None:
@@ -49,7 +49,7 @@ class Files:
 
 
 def _states(content: Any) -> list[dict[str, Tensor]]:
-    """A state_dict, or those in a checkpoint: its figures may differ with the test images."""
+    """Return a state_dict, or those in a checkpoint, whose figures may differ with test images."""
     if not isinstance(content, dict):
         return []
     inside = [part for part in content.values() if isinstance(part, dict)]
@@ -61,7 +61,7 @@ def _states(content: Any) -> list[dict[str, Tensor]]:
 
 
 def digest(tensors: Any) -> str:
-    """The same for tensors that are equal to the bit."""
+    """Return a text that is the same for tensors that are equal to the bit."""
     sha = hashlib.sha256()
     for tensor in tensors:
         sha.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data)

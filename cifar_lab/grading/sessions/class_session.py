@@ -1,7 +1,7 @@
-"""A class as a pytest session, so that pytest-xdist spreads it: a test a submission.
+"""A class as a pytest session, so that pytest-xdist spreads it: one test per submission.
 
-A test passes when its submission has a grade, whatever the grade is. Anything else, a worker that
-died included, is the grader's own error.
+A test passes when its submission has a grade, whatever the grade is. Everything else, even a
+worker that died, is the grader's own error.
 """
 
 from __future__ import annotations
@@ -15,9 +15,10 @@ from typing import Any
 import pytest
 
 from cifar_lab.grading.isolation.sandbox import isolation_level
-from cifar_lab.grading.reports import read_grade, summary, write_reports, write_text
+from cifar_lab.grading.reports import read_grade, summary, write_reports
 from cifar_lab.grading.sessions.grade import fingerprint, grade_submission
-from cifar_lab.grading.settings import settings_of
+from cifar_lab.grading.settings_file import settings_of
+from cifar_lab.utils.files import write_text
 
 LOCK = ".cifar-lab-grades.lock"  # in a folder of results
 GRADER_ERROR_FILE = "grader-error.txt"
@@ -26,7 +27,7 @@ ISOLATION = "CIFAR_LAB_ISOLATION"  # of the controlling process; none of its wor
 
 
 def submission_names(submissions: Path, out: Path) -> list[str]:
-    """The sub-folders, in order, without hidden ones and without those with results."""
+    """Return the sub-folders, in order, without hidden ones and without those with results."""
     return sorted(
         path.name
         for path in submissions.iterdir()
@@ -38,7 +39,7 @@ def submission_names(submissions: Path, out: Path) -> list[str]:
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """The same list in every worker, whatever is graded already."""
+    """Make the same list in every worker, whatever is graded already."""
     option = metafunc.config.getoption
     names = submission_names(Path(option("submissions")), Path(option("reports")))
     metafunc.parametrize("name", names, ids=[f"{number:04}" for number in range(len(names))])

@@ -5,14 +5,13 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 
 import torch
 
-from cifar_lab.grading.checks import model, notebook, report
-from cifar_lab.grading.checks.table import CHECKS, Check
+from cifar_lab.grading.checks.check import Check
+from cifar_lab.grading.checks.table import CHECKS, checks_of
 from cifar_lab.grading.evidence import Evidence
 from cifar_lab.grading.isolation.sandbox import isolation_level
 from cifar_lab.grading.outcomes import test_images
@@ -31,24 +30,16 @@ from cifar_lab.grading.verdicts import (
 )
 from cifar_lab.utils.environment import installed_version
 
-FUNCTIONS: dict[str, Callable[[Evidence], str]] = {
-    name: getattr(module, name)
-    for name in CHECKS
-    for module in (model, notebook, report)
-    if hasattr(module, name)
-}
-
 
 def judge(evidence: Evidence, check: Check, points: float) -> Verdict:
-    """One check's verdict.
+    """Return one check's verdict.
 
     Raises:
-        Exception: the grader itself is at fault; that is no verdict on the submission.
+        Exception: The grader itself is at fault; that is no verdict on the submission.
     """
-    settings = evidence.settings
     status, earned, remedy = PASSED, points, ""
     try:
-        seen = FUNCTIONS[check.name](evidence)
+        seen = check(evidence)
     except SubmissionError as error:
         earned, seen, remedy = round(points * error.share, 1), error.seen, error.remedy
         status = FAILED
@@ -65,7 +56,7 @@ def judge(evidence: Evidence, check: Check, points: float) -> Verdict:
         status=status,
         points=points,
         earned=earned,
-        expected=settings.expected(check),
+        expected=check.expected(evidence.settings),
         seen=seen,
         remedy=remedy,
     )
@@ -74,19 +65,21 @@ def judge(evidence: Evidence, check: Check, points: float) -> Verdict:
 def grade_submission(
     folder: Path, settings: Settings, *, notebook_missing_is_open: bool = False
 ) -> Grade:
-    """All the assignment's checks on a submission.
+    """Make all the assignment's checks on a submission.
 
     Args:
-        folder: of one student.
-        settings: what it is held against.
-        notebook_missing_is_open: see `Evidence`.
+        folder: Folder of the submission.
+        settings: Settings that the submission is checked with.
+        notebook_missing_is_open: Leaves checks that need a missing notebook open, see `Evidence`.
 
     Raises:
-        Exception: the grader itself is at fault.
+        Exception: The grader itself is at fault.
     """
     started, of_files = time.monotonic(), fingerprint(folder, settings)
     evidence = Evidence(folder, settings, notebook_missing_is_open=notebook_missing_is_open)
-    verdicts = tuple(judge(evidence, check, points) for check, points in settings.checks().items())
+    verdicts = tuple(
+        judge(evidence, check, points) for check, points in checks_of(settings).items()
+    )
     return as_grade(folder, settings, verdicts, started, of_files)
 
 
@@ -97,14 +90,14 @@ def as_grade(
     started: float,
     of_files: str,
 ) -> Grade:
-    """The verdicts with all that a grade says besides.
+    """Return the verdicts with all that a grade says besides.
 
     Args:
-        folder: the submission's.
-        settings: what it was held against.
-        verdicts: of all checks.
-        started: when, by `time.monotonic`.
-        of_files: the `fingerprint` from before: files that change meanwhile are graded again.
+        folder: Folder of the submission.
+        settings: Settings that the submission was checked with.
+        verdicts: Verdicts of all checks.
+        started: Time of the start, by `time.monotonic`.
+        of_files: `fingerprint` from the start: files that change meanwhile are graded again.
     """
     return Grade(
         submission=folder.absolute().name,
@@ -119,9 +112,10 @@ def as_grade(
 
 
 def fingerprint(folder: Path, settings: Settings) -> str:
-    """Differs where the submission, a check or a setting differs: then it is graded again."""
+    """Return a text that differs where the submission, a check or a setting differs."""
     parts = [Submission(folder).fingerprint(), checks_version(), str(torch.__version__)]
-    parts.append(json.dumps(settings.to_dict(), sort_keys=True))
+    points = {check.name: value for check, value in checks_of(settings).items()}
+    parts.append(json.dumps(settings.to_dict() | {"points": points}, sort_keys=True))
     parts.append(f"test images: {_has_test_images(settings)}")  # without them no accuracy is found
     parts += [isolation_level(), *installed_packages()]
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()
@@ -137,7 +131,7 @@ def _has_test_images(settings: Settings) -> bool:
 
 @cache
 def checks_version() -> str:
-    """SHA-256 of the grading's own files."""
+    """Return the SHA-256 of the grading's own files."""
     sha = hashlib.sha256()
     files = (path for path in Path(__file__).parents[1].rglob("*") if path.suffix in (".py", ".md"))
     for path in sorted(files):

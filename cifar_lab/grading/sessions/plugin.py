@@ -1,4 +1,4 @@
-"""Grading one submission as a pytest session: a test a check."""
+"""Grading one submission as a pytest session, one test per check."""
 
 from __future__ import annotations
 
@@ -9,22 +9,23 @@ from typing import Any
 
 import pytest
 
+from cifar_lab.grading.checks.table import checks_of
 from cifar_lab.grading.evidence import Evidence
 from cifar_lab.grading.isolation.sandbox import isolation_level
 from cifar_lab.grading.reports import details, summary, write_reports
 from cifar_lab.grading.sessions.grade import as_grade, fingerprint, judge
 from cifar_lab.grading.sessions.grade_class import process_warning
-from cifar_lab.grading.settings import settings_of
+from cifar_lab.grading.settings_file import settings_of
 from cifar_lab.grading.verdicts import BLOCKED, FAILED, PASSED, Grade, Verdict
 
 GRADER_ERROR = 3  # pytest's exit status for an internal error; a failed check gives 1
 
 
 class Grading:
-    """Holds the evidence for a session's tests and writes the grade when they have run.
+    """The evidence for a session's tests, and the grade that is written when they have run.
 
     Raises:
-        pytest.UsageError: options that can't be used.
+        pytest.UsageError: The options can't be used.
     """
 
     def __init__(self, config: pytest.Config) -> None:
@@ -47,7 +48,7 @@ class Grading:
         except ValueError as error:
             raise pytest.UsageError(str(error)) from error
         self.reports = None if option("reports") is None else Path(option("reports"))
-        checks = self.settings.checks().items()
+        checks = checks_of(self.settings).items()
         self.checks = {check.name: (check, points) for check, points in checks}
         self.evidence = Evidence(self.folder, self.settings)
         self.verdicts: dict[str, Verdict] = {}
@@ -55,19 +56,19 @@ class Grading:
         self.started, self.of_files = time.monotonic(), fingerprint(self.folder, self.settings)
 
     def verdict(self, name: str) -> Verdict:
-        """A check's verdict, found when it is first asked for."""
+        """Return a check's verdict; it is found when it is first asked for."""
         if name not in self.verdicts:
             self.verdicts[name] = judge(self.evidence, *self.checks[name])
         return self.verdicts[name]
 
     def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
-        """A test for each of the assignment's checks."""
+        """Make one test for each of the assignment's checks."""
         if "check_name" in metafunc.fixturenames:
             metafunc.parametrize("check_name", list(self.checks), scope="session")
 
     @pytest.fixture
     def verdict_of_check(self, check_name: str, record_property: Any) -> Verdict:
-        """Found in a fixture, so that pytest calls an exception an error, not a failure."""
+        """Return a verdict; in a fixture pytest calls an exception an error, not a failure."""
         verdict = self.verdict(check_name)
         for name in ("status", "points", "earned"):
             record_property(name, getattr(verdict, name))
@@ -84,7 +85,7 @@ class Grading:
         return report
 
     def grade(self) -> Grade | None:
-        """The whole grade; None where a check is missing."""
+        """Return the whole grade; None where a check is missing."""
         if self.errors or set(self.verdicts) != set(self.checks):
             return None
         verdicts = tuple(self.verdicts[name] for name in self.checks)
@@ -103,7 +104,7 @@ class Grading:
             session.exitstatus = GRADER_ERROR
 
     def pytest_terminal_summary(self, terminalreporter: Any) -> None:
-        """The points."""
+        """Print the points."""
         grade = self.grade()
         terminalreporter.section("grade")
         if isolation_level() != "bubblewrap":

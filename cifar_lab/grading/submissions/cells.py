@@ -15,7 +15,7 @@ from cifar_lab.utils.files import BYTE_ORDER_MARK_TOO
 
 MIB = 2**20
 MOST_NOTEBOOK_MIB = 64
-MOST_COMPARED = 5  # notebooks whose cells are read to find out whether they are the same
+MOST_COMPARED = 5  # notebooks whose cells are compared
 MOST_COUNT = 10**9
 
 
@@ -24,12 +24,12 @@ class Cell:
     """A cell of a notebook.
 
     Attributes:
-        kind: "code", "markdown" or "raw".
-        source: its text.
-        count: its execution count; None where it was not run.
-        outputs: as the notebook stores them.
-        tags: of its metadata.
-        metadata: all of it.
+        kind: Kind of the cell, "code", "markdown" or "raw".
+        source: Text of the cell.
+        count: Execution count; None where the cell was not run.
+        outputs: Outputs as the notebook stores them.
+        tags: Tags in the metadata.
+        metadata: All metadata.
     """
 
     kind: str
@@ -46,7 +46,7 @@ class Cell:
 
     @property
     def may_fail(self) -> bool:
-        """Whether the notebook goes on where it fails, as Jupyter does."""
+        """Whether the notebook continues where the cell fails, as Jupyter does."""
         return "raises-exception" in self.tags
 
 
@@ -95,7 +95,7 @@ def _is_object(value: Any) -> bool:
 
 @dataclass(frozen=True)
 class _Seen:
-    """What tells a notebook from others: a digest of its cells, and how much of it was run."""
+    """A digest of a notebook's cells, and how much of it was run."""
 
     digest: str
     executed: int

@@ -13,7 +13,7 @@ from cifar_lab.grading.verdicts import SubmissionError
 
 OWNER = "submission_readable"
 MOST_ENTRIES = 100_000  # files and folders that are looked at before a folder is refused
-MOST_WRAPPINGS = 5  # folders in one another
+MOST_WRAPPINGS = 5  # folders inside each other
 
 MADE_BY_TOOLS = {"__macosx", "__pycache__", "node_modules", "site-packages"}
 ENVIRONMENT_MARKS = ("pyvenv.cfg", "conda-meta")  # in the folder of a virtual environment
@@ -26,7 +26,7 @@ TORCH_BEGINNINGS = (b"PK\x03\x04", b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19")
 WEIGHTS_WORDS = ("weights", "best", "final", "model")
 MOST_WEIGHTS = 10
 
-# Put behind a file's name by browsers, Jupyter and the file managers: a second copy.
+# Added to a file's name by browsers, Jupyter and the file managers: a second copy.
 COPY_MARK = r"[ _-]*\((\d{1,3})\)|[ _-]+copy[ _-]?(\d{0,3})"
 # The same, and what may also be part of a name that was given: Canvas writes -1 at a second upload.
 ANY_MARK = COPY_MARK + r"|[ _-](\d{1,3})"
@@ -35,7 +35,7 @@ ANY_MARK = COPY_MARK + r"|[ _-](\d{1,3})"
 def is_left_out(path: Path) -> bool:
     """Return whether a file or folder is no part of the work, so that nobody needs to look into it.
 
-    That are hidden names, such as `.git` and `.ipynb_checkpoints`, what tools make, such as
+    These are hidden names, such as `.git` and `.ipynb_checkpoints`, what tools make, such as
     `__MACOSX` and `__pycache__`, and virtual environments under any name.
     """
     name = path.name.lower()
@@ -66,7 +66,7 @@ def files_below(folder: Path) -> list[Path]:
     Links and devices are no ordinary files.
 
     Raises:
-        SubmissionError: no folder, or one that can't be looked through.
+        SubmissionError: There is no folder, or it can't be looked through.
     """
     if not folder.is_dir():
         raise SubmissionError(OWNER, "This is no folder.", "Hand in a folder with the files.")

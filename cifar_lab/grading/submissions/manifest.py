@@ -18,11 +18,11 @@ MOST_DIGITS = 40  # of a whole number: seeds have up to 39
 
 
 class Manifest(NamedTuple):
-    """What was found.
+    """A manifest that was found, or none.
 
     Attributes:
         path: The manifest's; None where there is none.
-        content: What it says; empty where there is none, or it is damaged.
+        content: Content of the manifest; empty where there is none, or it is damaged.
         damage: Why the file can't be used; empty where it can.
     """
 
@@ -34,8 +34,8 @@ class Manifest(NamedTuple):
 def find_manifest(files: Sequence[Path], assignment: str | None = None) -> Manifest:
     """Return the manifest among a submission's files.
 
-    Of several, that is one for the assignment, in the outermost folder, with the highest number
-    behind its name, and the newest.
+    If there are several, one for the assignment comes first, then one in the outermost folder,
+    then the highest number at the end of the name, then the newest file.
     """
     found: list[Manifest] = []
     damaged = Manifest()
@@ -92,5 +92,5 @@ def _finite(digits: str) -> float | None:
 
 
 def _bounded(digits: str) -> int | None:
-    """No number that later can't become a `float`, or can't be written out."""
+    """Return no number that later can't become a `float`, or can't be written out."""
     return int(digits) if len(digits) <= MOST_DIGITS else None

@@ -36,12 +36,12 @@ class Submission:
     """A folder with a student's work; nothing is read before it is asked for.
 
     Args:
-        folder: of one student; where all is in one folder inside it, as unpacked archives have it,
+        folder: Folder of one student; where it only holds another folder, as unpacked archives do,
             that one is meant.
-        assignment: "a" or "b": of several that were submitted from a folder, that one is meant.
+        assignment: Assignment, "a" or "b", that is meant where a folder has several manifests.
 
     Attributes:
-        folder: which directly holds the files.
+        folder: Folder that directly holds the files.
     """
 
     def __init__(self, folder: Path, assignment: str | None = None) -> None:
@@ -50,10 +50,10 @@ class Submission:
 
     @cached_property
     def files(self) -> tuple[Path, ...]:
-        """Its ordinary files; what `is_left_out` names, links and devices are not its files.
+        """Its ordinary files, without links, devices and what `is_left_out` names.
 
         Raises:
-            SubmissionError: no folder, or too many or too large files.
+            SubmissionError: There is no folder, or its files are too many or too large.
         """
         found = files_below(self.folder)
         size = sum(path.lstat().st_size for path in found)
@@ -71,7 +71,7 @@ class Submission:
         """The files that lie beside the notebook when it runs: neither notebooks nor weights.
 
         Raises:
-            SubmissionError: as `files`.
+            SubmissionError: As `files`.
         """
         return tuple(filter(is_helper, self.files))
 
@@ -80,7 +80,7 @@ class Submission:
         """All its notebooks, copies among them.
 
         Raises:
-            SubmissionError: as `files`.
+            SubmissionError: As `files`.
         """
         return tuple(path for path in self.files if path.suffix.lower() == NOTEBOOK_SUFFIX)
 
@@ -89,7 +89,7 @@ class Submission:
         """Its one notebook.
 
         Raises:
-            SubmissionError: none, or several.
+            SubmissionError: There is none, or there are several.
         """
         paths = self.notebook_paths
         named = self._found.content.get("notebook")
@@ -113,7 +113,7 @@ class Submission:
         """The notebook's cells.
 
         Raises:
-            SubmissionError: no notebook that can be read.
+            SubmissionError: There is no notebook that can be read.
         """
         return read_cells(self.notebook_path)
 
@@ -123,20 +123,20 @@ class Submission:
 
     @property
     def home(self) -> Path:
-        """The folder that `cifar_lab.submit` wrote: inside, where a whole working folder came."""
+        """The folder that `cifar_lab.submit` wrote, maybe inside of the folder that came."""
         path = self._found.path
         return self.folder if path is None else path.parent
 
     @property
     def manifest(self) -> dict[str, Any]:
-        """What `cifar_lab.submit` wrote down; empty where there is none, or it is damaged."""
+        """Content of the manifest; empty where there is none, or it is damaged."""
         return self._found.content
 
     def refuse_damaged_manifest(self) -> None:
         """Say why the manifest can't be read, where that is so.
 
         Raises:
-            SubmissionError: the file is damaged.
+            SubmissionError: The file is damaged.
         """
         if self._found.damage:
             raise SubmissionError(
@@ -150,7 +150,7 @@ class Submission:
         """The files that may hold the weights, the likeliest first.
 
         Raises:
-            SubmissionError: none.
+            SubmissionError: There are no weights.
         """
         found = weights_among(self.files, self.home, WEIGHTS_FILE, CHECKPOINT_NAME)
         if not found:
@@ -167,7 +167,7 @@ class Submission:
         """The file that most likely holds the weights.
 
         Raises:
-            SubmissionError: none.
+            SubmissionError: There are no weights.
         """
         return self.weights_files[0]
 
@@ -186,7 +186,7 @@ class Submission:
         return paths[0] if len(paths) == 1 and self._found.content else None
 
     def fingerprint(self) -> str:
-        """SHA-256 of all its files' names and contents."""
+        """Return the SHA-256 of all its files' names and contents."""
         sha = hashlib.sha256()
         try:
             files = self.files

@@ -1,4 +1,4 @@
-"""What residual families share: convolutions after He, groups of blocks, gates on channels."""
+"""Parts that residual families share: He's initialisation, groups of blocks, gates on channels."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 
 def he_conv(in_channels: int, out_channels: int, kernel_size: int, stride: int = 1) -> nn.Conv2d:
-    """A convolution without bias that keeps height and width but for the stride.
+    """Return a convolution without bias; only its stride changes height and width.
 
     Its weights are drawn from a normal distribution of variance 2 / (out_channels x kernel_size^2),
     which keeps gradients the same size through ReLUs (He et al. 2015, arXiv:1502.01852).
@@ -24,12 +24,12 @@ def block_groups(
     in_channels: int,
     groups: Sequence[tuple[int, int]],
 ) -> list[nn.Module]:
-    """Groups of blocks one after another; every group but the first halves height and width.
+    """Return groups of blocks in sequence; every group but the first halves height and width.
 
     Args:
-        block: makes one from its channels going in, going out, and its stride.
-        in_channels: going into the first.
-        groups: (channels, blocks) of each.
+        block: Builds a block from its input channels, output channels and stride.
+        in_channels: The input channels of the first block.
+        groups: The channels and the number of blocks of each group.
     """
     layers: list[nn.Module] = []
     for group, (channels, blocks) in enumerate(groups):
@@ -41,14 +41,14 @@ def block_groups(
 
 
 class SqueezeExcitation(nn.Module):
-    """Multiply each channel by a gate in (0, 1) that is computed from all channels' means.
+    """A gate in (0, 1) on each channel, computed from the means of all channels.
 
-    Two small linear layers compute the gates: a look at the whole image for the cost of a few
-    thousand multiplications.
+    Two small linear layers compute the gates from the whole image, for the cost of a few thousand
+    multiplications.
 
     Args:
-        channels: going in and out.
-        reduction: the layer between the two has a share of 1 / reduction of the channels.
+        channels: The number of channels.
+        reduction: The hidden layer has `channels // reduction` units.
     """
 
     def __init__(self, channels: int, reduction: int = 8) -> None:
@@ -61,5 +61,5 @@ class SqueezeExcitation(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        """Features (N, channels, H, W) -> features of the same shape."""
+        """Map features (N, channels, H, W) to features of the same shape."""
         return x * self.gates(x.mean(dim=(2, 3)))[:, :, None, None]

@@ -1,4 +1,4 @@
-"""Normalisation as a layer: whoever evaluates a model needs to know nothing about it."""
+"""Normalisation as a layer, so that a model takes images in [0, 1]."""
 
 from __future__ import annotations
 
@@ -7,10 +7,14 @@ from torch import Tensor, nn
 
 
 class Normalize(nn.Module):
-    """Subtract a mean and divide by a standard deviation per channel, without any parameter.
+    """A layer that subtracts a mean and divides by a standard deviation per channel.
 
-    As the first layer of a model it makes training and test agree: whoever evaluates the model
-    hands it images in [0, 1] and needs to know nothing else.
+    It has no parameters. As the first layer of a model it makes training and evaluation agree: the
+    model takes images in [0, 1] in both.
+
+    Args:
+        mean: The mean of each channel of images in [0, 1].
+        std: The standard deviation of each channel of images in [0, 1].
     """
 
     mean: Tensor
@@ -22,5 +26,5 @@ class Normalize(nn.Module):
         self.register_buffer("std", torch.tensor(std).view(1, -1, 1, 1))
 
     def forward(self, images: Tensor) -> Tensor:
-        """Images (N, C, H, W) in [0, 1] -> the same shape, about zero mean and unit variance."""
+        """Map images (N, C, H, W) in [0, 1] to the same shape, of about mean 0 and variance 1."""
         return (images - self.mean) / self.std

@@ -1,4 +1,4 @@
-"""A first layer computed from the training images, not learnt."""
+"""A first layer whose filters are computed from the training images, not learnt."""
 
 from __future__ import annotations
 
@@ -6,25 +6,25 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-EPSILON = 5e-4  # added to each variance, so that faint directions are not blown up into noise
+EPSILON = 5e-4  # added to each variance, so that noise in faint directions is not amplified
 
 
 class Whitening(nn.Module):
-    """A convolution with fixed filters that makes what it gives uncorrelated and of equal variance.
+    """A convolution with fixed filters whose outputs are uncorrelated and of equal variance.
 
     That holds for images of about zero mean: put a `Normalize` before it.
 
-    Neighbouring pixels are nearly the same, so the differences between them, where edges are, are
-    faint beside the brightness. The filters are the principal directions of all small patches of
-    the training images, each divided by its standard deviation; each comes with both signs, so that
-    nothing is lost in the nonlinearity behind. Only a bias is learnt.
+    Neighbouring pixels are nearly equal, so the differences between them, where edges are, are
+    faint compared with the brightness. The filters are the principal directions of all small
+    patches of the training images, each divided by its standard deviation. Each filter comes with
+    both signs, so that the nonlinearity after it loses nothing. Only a bias is learnt.
 
-    Before `compute_from` the filters are random. `fit` calls it with images from the training set,
+    The filters are random until `compute_from` is called. `fit` calls it with training images,
     once for each model.
 
     Args:
-        kernel_size: of the patches; 2 gives 2 x 3 x 2 x 2 = 24 filters.
-        in_channels: colours of an image.
+        kernel_size: The patches' height and width in pixels; 2 gives 2 x 3 x 2 x 2 = 24 filters.
+        in_channels: The number of an image's channels.
 
     Source: Coates and Ng 2012 (Learning feature representations with k-means); as a fixed first
     layer, Page 2019 (How to train your ResNet).
@@ -40,15 +40,15 @@ class Whitening(nn.Module):
 
     @property
     def out_channels(self) -> int:
-        """Channels that it gives."""
+        """Return the number of output channels."""
         return self.conv.out_channels
 
     @torch.no_grad()
     def compute_from(self, images: Tensor) -> None:
-        """Set the filters from images (N, C, H, W) as they come into this layer, about centred."""
+        """Compute the filters from this layer's inputs: images (N, C, H, W) of about zero mean."""
         patches = functional.unfold(images.float(), self.conv.kernel_size)  # N, C x k x k, places
         patches = patches.transpose(1, 2).flatten(0, 1)
-        moments = (patches.T @ patches / len(patches)).cpu().double()  # not each device has eigh
+        moments = (patches.T @ patches / len(patches)).cpu().double()  # some devices lack eigh
         variances, directions = torch.linalg.eigh(moments)
         filters = directions.T / (variances + EPSILON).sqrt().unsqueeze(1)
         filters = filters.flip(0).view(
@@ -59,5 +59,5 @@ class Whitening(nn.Module):
         self.computed.fill_(True)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Images (N, C, H, W) -> (N, 2 C k k, H - k + 1, W - k + 1)."""
+        """Map images (N, C, H, W) to features (N, 2 C k k, H - k + 1, W - k + 1)."""
         return self.conv(x)

@@ -1,4 +1,4 @@
-"""Pictures: images, classes, learning curves, comparisons.
+"""Plots of images, classes, learning curves and comparisons.
 
 Each function returns a matplotlib figure and shows nothing; a notebook shows what a cell returns.
 """
@@ -11,8 +11,7 @@ from cifar_lab.reporting.plots.classes import (
 from cifar_lab.reporting.plots.comparisons import (
     plot_accuracy_against_parameters,
     plot_frontier,
-    plot_ladder,
-    plot_speed,
+    plot_variants,
 )
 from cifar_lab.reporting.plots.curves import (
     plot_accuracy_against_cost,
@@ -36,11 +35,10 @@ __all__ = [
     "plot_confusion",
     "plot_frontier",
     "plot_images",
-    "plot_ladder",
     "plot_learning_curves",
     "plot_learning_rate",
     "plot_predictions",
     "plot_shift",
-    "plot_speed",
+    "plot_variants",
     "plot_weights",
 ]

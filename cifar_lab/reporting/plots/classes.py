@@ -1,4 +1,4 @@
-"""Pictures of what there is of each class, and how well each is told from the others."""
+"""Plots of the classes: their numbers of images, their accuracies, their confusion."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from cifar_lab.data.image_set import ImageSet
 
 
 def plot_class_balance(sets: Mapping[str, ImageSet]) -> Figure:
-    """How many images each class has, a panel a set."""
+    """Plot how many images each class has, with one panel per image set."""
     figure = Figure(figsize=(10, 2.6), layout="constrained")
     for axes, (title, images) in zip(
         figure.subplots(1, len(sets), squeeze=False)[0], sets.items(), strict=True
@@ -25,7 +25,7 @@ def plot_class_balance(sets: Mapping[str, ImageSet]) -> Figure:
 
 
 def plot_class_accuracies(confusion: Tensor, class_names: Sequence[str]) -> Figure:
-    """Each class's accuracy in percent, the best first."""
+    """Plot each class's accuracy in percent, the best first."""
     accuracies = 100 * confusion.diag().double() / confusion.sum(dim=1).clamp(min=1)
     order = accuracies.argsort(descending=True, stable=True).tolist()
     figure = Figure(figsize=(max(4.0, 0.15 * len(order)), 3.4), layout="constrained")
@@ -43,7 +43,7 @@ def plot_class_accuracies(confusion: Tensor, class_names: Sequence[str]) -> Figu
 
 
 def plot_confusion(confusion: Tensor, class_names: Sequence[str]) -> Figure:
-    """A confusion matrix, each row in percent of its true class."""
+    """Plot a confusion matrix, each row in percent of its true class."""
     percent = (100 * confusion.double() / confusion.sum(dim=1, keepdim=True).clamp(min=1)).numpy()
     figure = Figure(figsize=(7, 6), layout="constrained")
     axes = figure.subplots()

@@ -1,4 +1,4 @@
-"""Lines: what changes in the course of a run, or with the images."""
+"""Line plots: learning rate, learning curves, accuracy against cost or a shift."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from cifar_lab.training.schedule import learning_rate_at
 
 
 def plot_learning_rate(recipe: Recipe, steps_per_epoch: int) -> Figure:
-    """The learning rate at each step of a run."""
+    """Plot the learning rate at each step of a run."""
     figure = Figure(figsize=(6.5, 3), layout="constrained")
     axes = figure.subplots()
     positions = [step / steps_per_epoch for step in range(recipe.epochs * steps_per_epoch)]
@@ -25,7 +25,10 @@ def plot_learning_rate(recipe: Recipe, steps_per_epoch: int) -> Figure:
 
 
 def plot_learning_curves(results: Sequence[Curve]) -> Figure:
-    """Training loss and accuracy (validation's where there is one) by epoch, a line a result."""
+    """Plot training loss and accuracy by epoch, one line per result.
+
+    The accuracy is that of the validation images where there are some, else of the test images.
+    """
     figure = Figure(figsize=(10, 3.8), layout="constrained")
     loss_axes, accuracy_axes = figure.subplots(1, 2)
     for result in results:
@@ -45,18 +48,18 @@ def plot_learning_curves(results: Sequence[Curve]) -> Figure:
 
 
 def plot_accuracy_against_cost(results: Sequence[Result]) -> Figure:
-    """Accuracy after each epoch against the operations done by then (log scale), a line a result.
+    """Plot accuracy against the operations done so far (log scale), one line per result.
 
-    Networks of different sizes are compared by what their training takes, not by epochs. The
-    accuracy is the validation images' where there are some.
+    Networks of different sizes are compared by the cost of their training, not by epochs. The
+    accuracy is that of the validation images where there are some.
 
     Raises:
-        ValueError: a result of before the cost of training was counted.
+        ValueError: A result was saved before the cost of training was counted.
     """
     uncounted = [result.title for result in results if not result.training_flops]
     if uncounted:
         raise ValueError(
-            f"The run of {uncounted[0]} is of before its cost was counted. Run it again."
+            f"The run of {uncounted[0]} was made before its cost was counted. Run it again."
         )
     figure = Figure(figsize=(8, 4.4), layout="constrained")
     axes = figure.subplots()
@@ -72,7 +75,7 @@ def plot_accuracy_against_cost(results: Sequence[Result]) -> Figure:
 
 
 def _accuracies(curve: Curve) -> tuple[str, np.ndarray]:
-    """What the legend says, and the accuracy after each epoch (NaN where it was not measured)."""
+    """Return the legend's label, and the accuracy after each epoch (NaN if not measured)."""
     validated = curve.history[0].validation_accuracy is not None
     accuracies = [
         record.validation_accuracy if validated else record.test_accuracy
@@ -83,7 +86,7 @@ def _accuracies(curve: Curve) -> tuple[str, np.ndarray]:
 
 
 def plot_shift(shifts: Sequence[int], accuracies: dict[str, list[float]]) -> Figure:
-    """Accuracy (percent) against a shift of the images in pixels, a line a network."""
+    """Plot accuracy (percent) against a shift of the images in pixels, one line per network."""
     figure = Figure(figsize=(6.5, 3.8), layout="constrained")
     axes = figure.subplots()
     for title, values in accuracies.items():

@@ -1,4 +1,4 @@
-"""Pictures of images, and of weights that look at images."""
+"""Plots of images, and of weights that look at images."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from cifar_lab.data.image_set import ImageSet, to_unit_interval
 
 
 def plot_images(image_set: ImageSet, per_class: int = 8, max_classes: int = 20) -> Figure:
-    """The first `per_class` images of each of the first `max_classes` classes, a row a class."""
+    """Plot the first `per_class` images of the first `max_classes` classes, one row per class."""
     names = image_set.class_names[:max_classes]
     figure = Figure(figsize=(per_class * 0.75 + 1.6, len(names) * 0.75))
     grid = figure.subplots(len(names), per_class, squeeze=False)
@@ -32,13 +32,13 @@ def plot_images(image_set: ImageSet, per_class: int = 8, max_classes: int = 20) 
 def plot_augmented(
     images: Tensor, transforms: Mapping[str, Transform], *, seed: int = 0, draws: int = 4
 ) -> Figure:
-    """Images as they are, and behind each what every transform makes of it, draw by draw.
+    """Plot images as they are, followed by several draws of each transform.
 
     Args:
-        images: uint8, (N, 3, H, W): a row each.
-        transforms: by the title of their columns.
-        seed: of the draws.
-        draws: columns for each transform.
+        images: Images, uint8, (N, 3, H, W); each gets a row.
+        transforms: Transforms by the title of their columns.
+        seed: Seeds the draws.
+        draws: Number of columns for each transform.
     """
     pixels = to_unit_interval(images).cpu()
     generator = torch.Generator().manual_seed(seed)
@@ -60,12 +60,15 @@ def plot_augmented(
 
 
 def plot_predictions(image_set: ImageSet, logits: Tensor, indices: Sequence[int]) -> Figure:
-    """Images with their true class, and the three likeliest classes by the model.
+    """Plot images with their true class, and the model's three most likely classes.
 
     Args:
-        image_set: the images.
-        logits: (len(image_set), num_classes).
-        indices: which images to show.
+        image_set: The images.
+        logits: The model's answers, (len(image_set), num_classes).
+        indices: Positions of the images to show.
+
+    Raises:
+        ValueError: No indices.
     """
     if not indices:
         raise ValueError("There are no images to show; give at least one index.")
@@ -88,15 +91,15 @@ def plot_predictions(image_set: ImageSet, logits: Tensor, indices: Sequence[int]
 
 
 def plot_weights(weights: Tensor, columns: int = 10) -> Figure:
-    """Weights that look at an RGB image, each as a small picture.
+    """Plot weights that look at an RGB image, each as a small picture.
 
     Args:
-        weights: (N, 3, H, W): a first convolution's filters, or rows of a first linear layer
-            reshaped to the image. Each is scaled to the full range of brightness by itself.
-        columns: pictures in a row.
+        weights: Weights, (N, 3, H, W): a first convolution's filters, or rows of a first linear
+            layer reshaped to the image. Each is scaled to the full range of brightness by itself.
+        columns: Number of pictures in a row.
 
     Raises:
-        ValueError: the weights don't look at three channels.
+        ValueError: The weights have another number of channels than three.
     """
     if weights.ndim != 4 or weights.shape[1] != 3:
         raise ValueError(f"weights have shape {tuple(weights.shape)}; expected (N, 3, H, W).")
@@ -111,5 +114,5 @@ def plot_weights(weights: Tensor, columns: int = 10) -> Figure:
 
 
 def _pixels(image: Tensor) -> np.ndarray:
-    """uint8 (3, H, W) -> what matplotlib shows, (H, W, 3)."""
+    """Return an image (3, H, W) as matplotlib wants it, (H, W, 3)."""
     return image.permute(1, 2, 0).cpu().numpy()

@@ -1,4 +1,4 @@
-"""Running the drivers, our own code in the sandbox beside a student's code or model."""
+"""Running the modules of `sandboxed`, our own code, together with a student's code or model."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from cifar_lab.grading import sandboxed
 from cifar_lab.grading.isolation.sandbox import Limits, Outcome, run_isolated
 from cifar_lab.grading.submissions.submission import is_left_out
 
-DRIVERS = Path(sandboxed.__file__).parent
-DRIVER_PACKAGE = "cifar_lab_sandboxed"  # as which the drivers are imported beside a student's files
-DRIVER = """
+SANDBOXED = Path(sandboxed.__file__).parent
+PACKAGE = "cifar_lab_sandboxed"  # the name under which `sandboxed` is imported there
+SCRIPT = """
 import sys, child
 sys.path.insert(0, str(child.readable("cifar_lab_sandboxed").parent))
 from cifar_lab_sandboxed import {name}
@@ -23,7 +23,7 @@ sys.path.pop(0)
 """
 
 
-def drive(
+def run_in_sandbox(
     name: str,
     arguments: Mapping[str, Any],
     *,
@@ -32,22 +32,22 @@ def drive(
     hidden: Sequence[Path],
     limits: Limits,
 ) -> Outcome:
-    """Run a driver in the sandbox.
+    """Run a module of `sandboxed` in the sandbox.
 
     Args:
-        name: of its file.
-        arguments: what it is told, as JSON can hold it.
-        arrays: what it is given in numbers.
-        readable: files and folders that it may read, by name; of folders what is no part of a
-            submission is left out.
-        hidden: folders that it must not see.
-        limits: where it is stopped.
+        name: Name of the module, whose `main` is called.
+        arguments: Arguments of the module, which JSON can hold.
+        arrays: Arrays of numbers, by name.
+        readable: Files and folders that it may read, by name, without what is no part of a
+            submission.
+        hidden: Folders that it must not see.
+        limits: Limits at which it is stopped.
     """
     return run_isolated(
-        DRIVER.format(name=name),
+        SCRIPT.format(name=name),
         arguments=arguments,
         arrays=arrays,
-        readable={DRIVER_PACKAGE: DRIVERS, **readable},
+        readable={PACKAGE: SANDBOXED, **readable},
         hidden=hidden,
         limits=limits,
         left_out=is_left_out,

@@ -1,4 +1,4 @@
-"""Batch norm in rows against PyTorch's own."""
+"""Faster layers against PyTorch's own."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from cifar_lab.models import resnet_small
-from cifar_lab.models.layers.batch_norm import (
+from cifar_lab.training.faster_layers import (
+    ConvNorm,
     NarrowBatchNorm2d,
+    PoolFirst,
     fits_rows,
     update_running_statistics,
 )
@@ -85,17 +86,6 @@ def test_one_value_a_channel_is_refused_as_pytorch_does() -> None:
         NarrowBatchNorm2d(8)(torch.randn(1, 8, 1, 1))
 
 
-def test_it_is_what_the_small_resnet_trains_with() -> None:
-    model = resnet_small().to(memory_format=torch.channels_last)
-    images = torch.rand(2, 3, 32, 32).to(memory_format=torch.channels_last)
-    seen = []
-    for layer in model.modules():
-        if isinstance(layer, NarrowBatchNorm2d):
-            layer.register_forward_hook(lambda *args: seen.append(type(args[2].grad_fn).__name__))
-    model(images)
-    assert seen == [IN_ROWS] * 4
-
-
 @pytest.mark.parametrize("channels", [1, 4])
 def test_a_wrong_number_of_channels_is_refused(channels: int) -> None:
     features = torch.randn(16, channels, 8, 8).to(memory_format=torch.channels_last)
@@ -106,3 +96,75 @@ def test_a_wrong_number_of_channels_is_refused(channels: int) -> None:
 def test_one_value_a_channel_has_no_variance_to_keep() -> None:
     with pytest.raises(ValueError, match="more than 1 value per channel"):
         update_running_statistics(nn.BatchNorm2d(3), torch.zeros(3), torch.zeros(3), 1)
+
+
+class Folded(nn.Module):
+    """A convolution and its norm, computed as one."""
+
+    def __init__(self, inside: int, outside: int) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(inside, outside, kernel_size=1, bias=False)
+        self.norm = nn.BatchNorm2d(outside)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return ConvNorm(self.conv, self.norm).forward(x)
+
+
+def test_a_convolution_with_its_norm_folded_in_equals_the_two_layers() -> None:
+    torch.manual_seed(0)
+    folded = Folded(3, 12).double()
+    folded.norm.weight.data.uniform_(-1, 1)
+    folded.norm.bias.data.uniform_(-1, 1)
+    layers = nn.Sequential(*copy.deepcopy([folded.conv, folded.norm]))
+    images = 3 + torch.randn(4, 3, 5, 6, dtype=torch.double) * torch.tensor([1, 0.1, 5]).view(
+        3, 1, 1
+    )
+    for _ in range(2):
+        outputs, gradients = [], []
+        for model in (folded, layers):
+            inputs = images.clone().requires_grad_()
+            outputs.append(model(inputs))
+            gradients.append(
+                torch.autograd.grad(outputs[-1].pow(3).sum(), [inputs, *model.parameters()])
+            )
+        torch.testing.assert_close(*outputs)
+        torch.testing.assert_close(*gradients, rtol=1e-5, atol=1e-7)
+        torch.testing.assert_close(*(list(m.state_dict().values()) for m in (folded, layers)))
+    torch.testing.assert_close(folded.eval()(images), layers.eval()(images))
+
+
+def test_a_folded_norm_without_momentum_keeps_the_mean_over_batches() -> None:
+    torch.manual_seed(0)
+    folded = Folded(3, 12).double()
+    folded.norm.momentum = None
+    layers = nn.Sequential(*copy.deepcopy([folded.conv, folded.norm]))
+    for _ in range(3):
+        images = torch.randn(4, 3, 5, 6, dtype=torch.double)
+        folded(images), layers(images)
+    torch.testing.assert_close(*(list(m.state_dict().values()) for m in (folded, layers)))
+
+
+def test_a_folded_norm_keeps_its_digits_in_mixed_precision() -> None:
+    torch.manual_seed(0)
+    folded = Folded(3, 12)
+    images = 100 + torch.randn(64, 3, 8, 8)  # bf16 has no digits left for their variance
+    with torch.autocast("cpu", torch.bfloat16):
+        folded(images)
+    expected = (folded.conv.weight.flatten(1) ** 2).sum(dim=1)
+    torch.testing.assert_close(folded.norm.running_var, 0.9 + 0.1 * expected, rtol=0.1, atol=0)
+
+
+@pytest.mark.parametrize("dropout", [0.0, 0.3])
+def test_pooling_before_a_relu_and_dropout_is_pooling_after_them(dropout: float) -> None:
+    torch.manual_seed(0)
+    conv, pool = nn.Conv2d(3, 6, 3), nn.MaxPool2d(2)
+    layers = [nn.ReLU(), nn.Dropout2d(dropout)]
+    images = torch.randn(8, 3, 10, 10)
+    outputs, gradients = [], []
+    for rest in (PoolFirst(layers, pool).forward, nn.Sequential(*layers, pool)):
+        torch.manual_seed(1)
+        outputs.append(rest(conv(images)))
+        gradients.append(torch.autograd.grad((outputs[-1] ** 2).sum(), list(conv.parameters())))
+    assert torch.equal(*outputs)
+    for mine, other in zip(*gradients, strict=True):
+        assert torch.equal(mine, other)

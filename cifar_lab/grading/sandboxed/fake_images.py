@@ -1,9 +1,8 @@
-"""Images in CIFAR's place, so that a notebook runs in seconds and without files."""
+"""Fake images in place of CIFAR's, so that a notebook runs in seconds and without files."""
 
 from __future__ import annotations
 
 import functools
-from typing import Any
 
 import numpy as np
 import torch
@@ -24,12 +23,12 @@ CIFAR10_CLASSES = (
 
 @functools.lru_cache
 def draw(num_classes: int, variant: int) -> dict[str, np.ndarray]:
-    """Training and test images (N, 32, 32, 3), uint8, and their labels (N,), int64.
+    """Draw training and test images (N, 32, 32, 3), uint8, and their labels (N,), int64.
 
     A class is a coarse pattern of colours with noise over it, which any network learns in a few
     steps. The training images are the same in every variant. In variant 0 the test images are of
-    the classes that their labels say; in the others the labels are of another class each: whoever
-    learns from them learns otherwise.
+    the classes that their labels say; in the others each label is another class's, so that training
+    on test images leads to other weights.
 
     Test images carry their label and a rank, from which the watch makes up the answers to them.
     The ranks of the first images, however many, are spread evenly.
@@ -62,37 +61,38 @@ def _as_many(values: np.ndarray, count: int) -> np.ndarray:
     return np.concatenate([values] * (count // len(values)))
 
 
-def are_test_images(images: Any) -> bool:
-    """Whether most of a batch, of any scale, are test images."""
-    return marks.read(images) is not None
-
-
 def install(num_classes: int, variant: int, length: str) -> None:
     """Have `cifar_lab.load` give the fake images, and every loader shortened passes.
 
     Args:
-        num_classes: for the dataset that the assignment is about; every dataset has as many.
-        variant: of the test images.
-        length: of passes over loaders: "short", "long" or "full", see `loaders.install`.
+        num_classes: Number of classes of the assignment's dataset; every dataset gets as many.
+        variant: Selects the test images.
+        length: Length of passes over loaders: "short", "long" or "full", see `loaders.install`.
     """
     substitute({name: dataset(name, num_classes, variant) for name in DATASETS})
     loaders.install(length)
 
 
 def dataset(name: str, num_classes: int, variant: int) -> Data:
-    """The fake images as a dataset of that name."""
+    """Return the fake images as a dataset of that name."""
     arrays, names = draw(num_classes, variant), class_names(num_classes)
 
     def image_set(role: Role, part: str) -> ImageSet:
-        images = torch.from_numpy(arrays[f"{part}_images"]).permute(0, 3, 1, 2).contiguous()
         labels = torch.from_numpy(arrays[f"{part}_labels"].copy())
-        return ImageSet(images, labels, role, names, name)
+        return ImageSet(_images(num_classes, variant, part), labels, role, names, name)
 
     return Data(name, image_set(Role.TRAIN, "train"), image_set(Role.TEST, "test"))
 
 
+@functools.lru_cache
+def _images(num_classes: int, variant: int, part: str) -> torch.Tensor:
+    """Return the images (N, 3, 32, 32) that datasets of all names share: 150 MiB, once."""
+    images = torch.from_numpy(draw(num_classes, variant)[f"{part}_images"])
+    return images.permute(0, 3, 1, 2).contiguous()
+
+
 def class_names(num_classes: int) -> tuple[str, ...]:
-    """CIFAR's own: a notebook may look one up."""
+    """Return the names of CIFAR's own classes: a notebook may look one up."""
     if num_classes == len(CIFAR10_CLASSES):
         return CIFAR10_CLASSES
     return tuple(sorted(name for names in CIFAR100_SUPERCLASSES.values() for name in names))

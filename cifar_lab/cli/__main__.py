@@ -1,0 +1,7 @@
+"""The command line, as `python -m cifar_lab.cli`."""
+
+import sys
+
+from cifar_lab.cli.main import main
+
+sys.exit(main())

@@ -1,0 +1,63 @@
+"""`cifar-lab bench`: the speed of training, compared with a baseline."""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING
+
+from cifar_lab.cli.options import RUNS, add_data, add_dataset, add_device, add_out
+
+if TYPE_CHECKING:
+    from cifar_lab.benchmark.comparison import Comparison
+    from cifar_lab.cli.options import Commands
+
+
+def add_command(commands: Commands) -> None:
+    """Add the command and its options."""
+    parser = commands.add_parser(
+        "bench",
+        help="how fast experiments train, compared with the baseline",
+        description="Train each experiment for some epochs with the baseline, the course's own way "
+        "(torchvision, PIL, DataLoader, float32), and with this library, in turn. Prints tables; "
+        "leaves bench.json and bench.png in a new folder OUT/bench.",
+        epilog="example: cifar-lab bench cifar10-mlp --images 6400 --pairs 2",
+    )
+    parser.add_argument(
+        "names",
+        nargs="*",
+        default=["assignment-a", "cifar100-smallcifarnet", "student-network"],
+        metavar="NAME",
+        help="an experiment, a group, or student-network (default: assignment-a, "
+        "cifar100-smallcifarnet and student-network)",
+    )
+    parser.add_argument("--pairs", type=int, default=3, help="pairs of epochs (default: 3)")
+    parser.add_argument("--images", type=int, help="images in an epoch (default: all)")
+    add_device(parser)
+    add_out(parser)
+    add_dataset(parser)
+    add_data(parser)
+    parser.set_defaults(execute=execute)
+
+
+def execute(options: argparse.Namespace) -> None:
+    """Compare the experiments one by one, and save what was measured."""
+    from cifar_lab.benchmark import comparison, report
+    from cifar_lab.benchmark.student import BENCHMARKED
+    from cifar_lab.experiments.catalog import find_experiments
+
+    comparisons: list[Comparison] = []
+    try:
+        for one in comparison.compare(
+            find_experiments(options.names, BENCHMARKED),
+            dataset=options.dataset,
+            data_folder=options.data,
+            images=options.images,
+            pairs=options.pairs,
+            device=options.device,
+        ):
+            comparisons.append(one)
+    finally:  # what was measured is kept, also when a later experiment fails or is interrupted
+        if comparisons:
+            folder = report.save(comparisons, options.out or RUNS)
+            print(report.text(comparisons))
+            print(f"Saved bench.json and bench.png in {folder}")

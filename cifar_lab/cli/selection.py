@@ -1,0 +1,40 @@
+"""The experiments that a command names, and their saved results."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from cifar_lab.data.cifar import DATASETS
+
+if TYPE_CHECKING:
+    from cifar_lab.experiments.catalog import Experiment
+    from cifar_lab.experiments.results import Result
+
+
+def named_experiments(options: argparse.Namespace) -> list[Experiment]:
+    """Return the named experiments, on another dataset where one is given."""
+    from cifar_lab.experiments.catalog import EXPERIMENTS, find_experiments
+
+    experiments = [EXPERIMENTS[name] for name in find_experiments(options.names)]
+    if options.dataset is not None:
+        experiments = [replace(each, dataset=options.dataset) for each in experiments]
+    return experiments
+
+
+def current_results(out: Path, experiments: Sequence[Experiment]) -> dict[str, list[Result]]:
+    """Return saved results of these experiments as they are now: same data, recipe and network."""
+    from cifar_lab.experiments.results import find_results
+    from cifar_lab.models.counting import architecture_digest
+
+    return find_results(
+        out,
+        {each.name: (each.dataset, each.recipe) for each in experiments},
+        {
+            each.name: architecture_digest(each.build_model(DATASETS[each.dataset].num_classes))
+            for each in experiments
+        },
+    )

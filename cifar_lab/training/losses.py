@@ -1,0 +1,57 @@
+"""The losses of an epoch's steps."""
+
+from __future__ import annotations
+
+import math
+from statistics import fmean
+
+import torch
+from torch import Tensor
+
+from cifar_lab.utils.errors import TrainingDivergedError
+
+STEPS_BETWEEN_CHECKS = 50  # not each step, since reading a loss makes the host wait for the device
+
+
+class Losses:
+    """The mean losses of an epoch's batches, read from the device every few steps.
+
+    Attributes:
+        count: The number of steps so far.
+    """
+
+    def __init__(self) -> None:
+        self.count = 0
+        self._read: list[float] = []
+        self._unread: list[Tensor] = []
+
+    def add(self, loss: Tensor) -> None:
+        """Add a step's loss, a scalar.
+
+        Raises:
+            TrainingDivergedError: The loss of one of the latest steps is NaN or infinite.
+        """
+        self.count += 1
+        self._unread.append(loss.detach())
+        if len(self._unread) == STEPS_BETWEEN_CHECKS:
+            self._check()
+
+    def mean(self) -> float:
+        """Return the mean of all losses.
+
+        Raises:
+            TrainingDivergedError: A loss is NaN or infinite.
+        """
+        self._check()
+        return fmean(self._read)
+
+    def _check(self) -> None:
+        for loss in torch.stack(self._unread).tolist() if self._unread else []:
+            self._read.append(loss)
+            if not math.isfinite(loss):
+                raise TrainingDivergedError(
+                    f"the loss became {loss} at step {len(self._read)}. The usual cause is a "
+                    "learning rate that is too high: try a tenth of it. Also check that the images "
+                    "are neither NaN nor infinite."
+                )
+        self._unread.clear()

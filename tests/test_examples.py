@@ -1,0 +1,46 @@
+"""Examples in docstrings: they run, and give what they say."""
+
+from __future__ import annotations
+
+import doctest
+import inspect
+from typing import Any
+
+import pytest
+
+import cifar_lab
+from cifar_lab.data import datasets
+from cifar_lab.data.image_set import Data
+
+WITH_EXAMPLES = (
+    "Recipe",
+    "build_model",
+    "count_parameters",
+    "evaluate",
+    "fit",
+    "load",
+    "seed_everything",
+    "split",
+    "test_accuracy",
+    "train_epoch",
+)
+
+
+@pytest.fixture(scope="module")
+def synthetic() -> Data:
+    return cifar_lab.load("synthetic")
+
+
+@pytest.mark.parametrize("name", WITH_EXAMPLES)
+def test_example_gives_what_it_says(
+    name: str, synthetic: Data, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(datasets.substitutes, "synthetic", synthetic)  # drawn once for all examples
+    documented: Any = getattr(cifar_lab, name)
+    docstring = inspect.getdoc(documented) or ""
+    test = doctest.DocTestParser().get_doctest(docstring, {}, name, None, 0)
+    assert test.examples, f"{name} has no example"
+
+    outcome = doctest.DocTestRunner(verbose=False).run(test)
+
+    assert outcome.failed == 0
