@@ -20,7 +20,7 @@ from .data.cifar import (
     CIFAR100_STD,
     CIFAR100_SUPERCLASSES,
 )
-from .data.datasets import load, load_or_stand_in
+from .data.datasets import load, load_or_stand_in, load_or_synthetic
 from .data.image_set import Data, ImageSet, Role, split, to_unit_interval
 from .evaluation import (
     accuracy_under_shift,
@@ -143,6 +143,7 @@ __all__ = [
     "leave_one_out",
     "load",
     "load_or_stand_in",
+    "load_or_synthetic",
     "load_pretrained",
     "load_published",
     "load_published_run",

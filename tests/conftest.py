@@ -49,7 +49,7 @@ def synthetic_set(role: Role, count: int, seed: int) -> ImageSet:
 
 @pytest.fixture(scope="session")
 def data() -> Data:
-    """A stand-in of the stand-in: 50 training and 30 test images of ten classes."""
+    """A small synthetic dataset: 50 training and 30 test images of ten classes."""
     train = synthetic_set(Role.TRAIN, 50, seed=0)
     return Data("synthetic", train, synthetic_set(Role.TEST, 30, seed=1))
 

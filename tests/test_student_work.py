@@ -34,7 +34,7 @@ from torch.utils.data import DataLoader, TensorDataset
 
 import cifar_lab
 from cifar_lab.experiments.catalog import EXPERIMENTS
-from cifar_lab.grading import driving
+from cifar_lab.grading import sandboxing
 from cifar_lab.grading.isolation.sandbox import isolation_level
 from cifar_lab.grading.sessions.grade import grade_submission
 from cifar_lab.grading.settings import Settings
@@ -156,7 +156,7 @@ def assert_full_marks(style: str, handed_in: HandedIn, assignment: str, folder: 
 @pytest.fixture
 def forked(monkeypatch: pytest.MonkeyPatch) -> None:
     """No sandbox around submissions that mean no harm."""
-    monkeypatch.setattr(driving, "run_isolated", run_forked)
+    monkeypatch.setattr(sandboxing, "run_isolated", run_forked)
 
 
 @pytest.mark.timeout(600)

@@ -14,7 +14,7 @@ from typing import Any
 
 from cifar_lab.benchmark.student import BENCHMARKED
 from cifar_lab.benchmark.worker import WAYS, Measurement, Order
-from cifar_lab.data.datasets import load_or_stand_in
+from cifar_lab.data.datasets import load_or_synthetic
 from cifar_lab.training.state import EpochRecord
 
 
@@ -126,7 +126,7 @@ def compare(
         experiment = BENCHMARKED[name]
         wanted = dataset or experiment.dataset
         if wanted not in available:
-            available[wanted] = load_or_stand_in(wanted, data_folder).name
+            available[wanted] = load_or_synthetic(wanted, data_folder).name
         folder = None if data_folder is None else str(data_folder)
         orders = [
             Order(way, name, available[wanted], folder, images, pairs, device) for way in WAYS

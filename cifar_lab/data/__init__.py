@@ -17,7 +17,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
     submodules=["augment"],
     submod_attrs={
         "cifar": ["CIFAR10_MEAN", "CIFAR10_STD", "CIFAR100_MEAN", "CIFAR100_STD"],
-        "datasets": ["load", "load_or_stand_in"],
+        "datasets": ["load", "load_or_stand_in", "load_or_synthetic"],
         "image_set": ["Data", "ImageSet", "Role", "split", "to_unit_interval"],
         "batches": ["Batches"],
     },

@@ -74,7 +74,7 @@ def default_root() -> Path:
     return user_path(os.environ.get("CIFAR_LAB_DATA") or "data")
 
 
-def load_or_stand_in(name: str, root: str | Path | None = None) -> Data:
+def load_or_synthetic(name: str, root: str | Path | None = None) -> Data:
     """Load a dataset, or the synthetic one with a loud warning where its files are unavailable.
 
     Use it for a first look without a network: results on drawn images say nothing about CIFAR.
@@ -96,6 +96,9 @@ def load_or_stand_in(name: str, root: str | Path | None = None) -> Data:
         rule = "!" * 100
         say(f"{rule}\n{error}\n\n{SYNTHETIC_WARNING.format(name=name)}\n{rule}")
         return load("synthetic")
+
+
+load_or_stand_in = load_or_synthetic  # its name in notebooks of earlier versions
 
 
 def _load_synthetic() -> Data:

@@ -55,12 +55,15 @@ class Acceleration:
 
     @contextmanager
     def within(self, model: nn.Module) -> Iterator[None]:
-        """Accelerate the model for the block; afterwards it is plain again, also after an error."""
+        """Accelerate the model for the block; afterwards it is plain again, also after an error.
+
+        Layers that hooks have come to watch since it was found stay plain.
+        """
         with ExitStack() as stack:
             stack.enter_context(self.layout.within(model))
             if self.layout is not Layout.PLAIN:
                 stack.enter_context(narrow_norms(model))
-            for change in self.changes:
+            for change in () if _has_hooks(model) else self.changes:
                 stack.enter_context(change.made())
             yield
 
@@ -83,7 +86,7 @@ def find_acceleration(recipe: Recipe, model: nn.Module, images: Tensor) -> Accel
         why = "has hooks, which would see" if is_watched(model) else "can't compute on"
         name = type(unwrap(model)).__name__
         say(f"{name} {why} channels-last features; it trains on contiguous ones.")
-    if is_watched(model) or _has_backward_hooks(model) or _is_wrapped(model):
+    if _has_hooks(model) or _is_wrapped(model):
         return Acceleration(layout)
     accepted: list[Change] = []
     for kind in filter(None, _find_changes(model, images)):
@@ -95,8 +98,8 @@ def find_acceleration(recipe: Recipe, model: nn.Module, images: Tensor) -> Accel
     return Acceleration(layout, accepted)
 
 
-def _has_backward_hooks(model: nn.Module) -> bool:
-    return any(
+def _has_hooks(model: nn.Module) -> bool:
+    return is_watched(model) or any(
         bool(holder._backward_hooks)  # type: ignore[attr-defined]
         for holder in (*model.modules(), *model.parameters())
     )

@@ -27,7 +27,7 @@ from cifar_lab.data import synthetic
 from cifar_lab.data.augment import CutMix
 from cifar_lab.data.batches import Batches
 from cifar_lab.data.cifar import DATASETS, Archive, DatasetFacts
-from cifar_lab.data.datasets import load, load_or_stand_in
+from cifar_lab.data.datasets import load, load_or_synthetic
 from cifar_lab.data.image_set import Data, ImageSet, Role, from_numpy, split
 from cifar_lab.data.mirrors import sources_for
 from cifar_lab.grading.settings import Settings
@@ -99,7 +99,7 @@ def test_missing_data_is_an_error_for_load_and_a_loud_warning_with_the_synthetic
 ) -> None:
     with pytest.raises(DatasetUnavailableError):
         load("cifar10", tmp_path)
-    found = load_or_stand_in("cifar10", tmp_path)
+    found = load_or_synthetic("cifar10", tmp_path)
     printed = capsys.readouterr().out
     assert found.name == "synthetic"
     assert torch.equal(found.test.images, drawn.test.images)

@@ -413,7 +413,7 @@ def test_downloads_come_from_the_fake_images(tmp_path):
 # "used" tells how often the fake test set was evaluated on by then.
 ENTRY_POINTS = """
     import torch
-    from cifar_lab import Recipe, evaluate, fit, load, load_or_stand_in, run, test_accuracy
+    from cifar_lab import Recipe, evaluate, fit, load, load_or_synthetic, run, test_accuracy
     from cifar_lab.cli.main import main
     from cifar_lab.grading.sandboxed import fake_images
     import cifar_lab
@@ -422,7 +422,7 @@ ENTRY_POINTS = """
     fake = load(NAME)
     mine = torch.from_numpy(fake_images.draw(NUM_CLASSES, 0)["test_images"]).permute(0, 3, 1, 2)
     assert torch.equal(fake.test.images, mine) and fake.test.dataset == NAME
-    assert cifar_lab.load(NAME) is load_or_stand_in(NAME) is fake
+    assert cifar_lab.load(NAME) is load_or_synthetic(NAME) is fake
 
     def used():
         count, fake.test.uses.count = fake.test.uses.count, 0

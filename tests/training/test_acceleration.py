@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import io
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -195,6 +196,18 @@ class Own32(Own):
     def __init__(self) -> None:
         super().__init__()
         self.fc = nn.Linear(8 * 256, 10)
+
+
+def test_a_hook_that_comes_between_epochs_sees_the_plain_network_too(train: ImageSet) -> None:
+    torch.manual_seed(0)
+    model, seen = Own32(), []
+
+    def watch(record: Any) -> None:
+        if record.epoch == 1:
+            model.bn1.register_forward_pre_hook(lambda layer, given: seen.append(given[0].shape[1]))
+
+    fit(model, train, replace(FAST, epochs=2), device="cpu", on_epoch=watch, progress=False)
+    assert set(seen) == {32}
 
 
 def test_copies_and_exports_between_epochs_are_of_the_plain_network(train: ImageSet) -> None:
