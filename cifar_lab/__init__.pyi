@@ -37,7 +37,12 @@ from .experiments.catalog import ASSIGNMENT_A_RECIPE, EXPERIMENTS, Experiment
 from .experiments.facts import GROUPS
 from .experiments.ingredients import leave_one_out
 from .experiments.pretrained import load_pretrained
-from .experiments.published import load_published, load_published_run
+from .experiments.published import (
+    load_measured,
+    load_measured_run,
+    load_published,
+    load_published_run,
+)
 from .experiments.results import Result, find_results, load_result
 from .experiments.run import run
 from .experiments.submission import submit
@@ -142,6 +147,8 @@ __all__ = [
     "fit",
     "leave_one_out",
     "load",
+    "load_measured",
+    "load_measured_run",
     "load_or_stand_in",
     "load_or_synthetic",
     "load_pretrained",

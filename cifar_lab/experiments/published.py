@@ -132,6 +132,11 @@ def load_published_run(name: str) -> Result:
     return load_result(RUNS_FOLDER / name)
 
 
+# Their names in notebooks of earlier versions.
+load_measured = load_published
+load_measured_run = load_published_run
+
+
 def pareto_front(points: Sequence[tuple[float, float]]) -> list[int]:
     """Return the indices of the points that no other beats, from the cheapest on.
 
