@@ -58,8 +58,8 @@ class Library:
             device=self.device,
         )
         flops = count_training_flops(state.model)
-        watch = Stopwatch(state.model, state.optimizer)
         acceleration = find_acceleration(recipe, model, first_batch(loader, self.device)[0])
+        watch = Stopwatch(state.model, state.optimizer)  # after the trial passes before training
         loader.epoch = 0
         with acceleration.within(model):
             train_epoch(

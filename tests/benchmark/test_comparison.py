@@ -47,6 +47,14 @@ def test_both_ways_train_the_experiment_s_own_network(
     assert {type(model) for model in built} == {StudentNet}
 
 
+@pytest.mark.parametrize("way", WAYS)
+def test_a_profile_s_time_is_mostly_in_forward_and_backward(way: str, images: ImageSet) -> None:
+    recipe = replace(STUDENT.recipe, epochs=1, precision="fp32", batch_size=32)
+    shares, _ = WAYS[way](STUDENT, recipe, torch.device("cpu")).profile(images)
+    assert shares["forward"] > 0.05 and shares["backward"] > 0.05
+    assert sum(shares.values()) == pytest.approx(1)
+
+
 def remembering(forward: Callable[..., Tensor], models: list[nn.Module]) -> Callable[..., Tensor]:
     def remember(model: nn.Module, images: Tensor) -> Tensor:
         models.append(model)
