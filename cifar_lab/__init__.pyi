@@ -11,6 +11,7 @@ from . import (
     training,
     utils,
 )
+from .cli.doctor import doctor
 from .data import augment
 from .data.batches import Batches
 from .data.cifar import (
@@ -142,6 +143,7 @@ __all__ = [
     "count_parameters",
     "count_training_flops",
     "discussion",
+    "doctor",
     "evaluate",
     "find_results",
     "fit",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import subprocess
 import sys
@@ -97,6 +98,7 @@ def compare(
     images: int | None = None,
     pairs: int = 3,
     device: str | None = None,
+    precisions: Sequence[str | None] = (None,),
 ) -> Iterator[Comparison]:
     """Measure one experiment after the other, each in alternating pairs of epochs.
 
@@ -108,6 +110,8 @@ def compare(
         images: Number of images in an epoch; None for all of them.
         pairs: Number of pairs of epochs, the baseline's first.
         device: Device to train on; None for the best available.
+        precisions: Precisions of the library, each in a comparison of its own; None for that of
+            the experiment's recipe. The baseline always trains in fp32.
 
     Yields:
         Each experiment's comparison, as soon as it is finished.
@@ -122,14 +126,15 @@ def compare(
     if images is not None and images < most:
         raise ValueError(f"images is {images}; expected at least a batch, {most}.")
     available: dict[str, str] = {}
-    for name in names:
+    for name, precision in itertools.product(names, precisions):
         experiment = BENCHMARKED[name]
         wanted = dataset or experiment.dataset
         if wanted not in available:
             available[wanted] = load_or_synthetic(wanted, data_folder).name
         folder = None if data_folder is None else str(data_folder)
         orders = [
-            Order(way, name, available[wanted], folder, images, pairs, device) for way in WAYS
+            Order(way, name, available[wanted], folder, images, pairs, device, precision)
+            for way in WAYS
         ]
         with _Worker(orders[0]) as baseline, _Worker(orders[1]) as library:
             for _ in range(pairs):

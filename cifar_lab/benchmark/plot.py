@@ -19,7 +19,7 @@ def plot_speed(comparisons: Sequence[Comparison]) -> Figure:
         [middle - min(one.ratios) for middle, one in zip(middles, comparisons, strict=True)],
         [max(one.ratios) - middle for middle, one in zip(middles, comparisons, strict=True)],
     ]
-    names = [f"{one.title}\n({one.dataset})" for one in comparisons]
+    names = [f"{one.title}\n({one.dataset}, {one.library.precision})" for one in comparisons]
     axes.barh(names, middles, xerr=spread, height=0.6, capsize=3)
     for place, (middle, one) in enumerate(zip(middles, comparisons, strict=True)):
         axes.text(max(one.ratios), place, f"  {middle:.1f} x", va="center", size=9)

@@ -11,6 +11,7 @@ from statistics import geometric_mean, median
 from cifar_lab.benchmark.comparison import Comparison
 from cifar_lab.benchmark.plot import plot_speed
 from cifar_lab.benchmark.profile import PARTS
+from cifar_lab.benchmark.student import STUDENT
 from cifar_lab.benchmark.worker import Measurement
 from cifar_lab.experiments.results import new_folder
 from cifar_lab.utils.files import write_text
@@ -48,9 +49,16 @@ def speed_table(comparisons: Sequence[Comparison]) -> str:
         "peak memory, GiB, baseline / library",
     ]
     rows = [_speed_row(one) for one in comparisons]
-    if len(comparisons) > 1:
-        mean = geometric_mean([median(one.ratios) for one in comparisons])
-        rows.append(["geometric mean", "", "", f"{mean:.2f}", "", "", ""])
+    for precision in dict.fromkeys(one.library.precision for one in comparisons):
+        # The student's network is a row of its own, not one of the experiments.
+        ratios = [
+            median(one.ratios)
+            for one in comparisons
+            if one.library.precision == precision and one.experiment != STUDENT.name
+        ]
+        if len(ratios) > 1:
+            mean = geometric_mean(ratios)
+            rows.append([f"geometric mean, {precision}", "", "", f"{mean:.2f}", "", "", ""])
     return markdown_table(header, rows)
 
 
@@ -59,7 +67,7 @@ def _speed_row(comparison: Comparison) -> list[str]:
     share = _images_per_second(library) * library.flops_per_image
     share /= library.matrix_flops_per_second
     return [
-        comparison.title,
+        f"{comparison.title}, {library.precision}",
         _range([baseline.images / record.seconds for record in baseline.epochs], ",.0f"),
         _range([library.images / record.seconds for record in library.epochs], ",.0f"),
         _range(comparison.ratios, ".2f"),
@@ -72,7 +80,11 @@ def _speed_row(comparison: Comparison) -> list[str]:
 def time_table(comparisons: Sequence[Comparison]) -> str:
     """Return a Markdown table of each part's share of a training step's time, in percent."""
     rows = [
-        [one.title, way.way, *(f"{100 * way.shares[part]:.0f}" for part in PARTS)]
+        [
+            f"{one.title}, {one.library.precision}",
+            way.way,
+            *(f"{100 * way.shares[part]:.0f}" for part in PARTS),
+        ]
         for one in comparisons
         for way in (one.baseline, one.library)
     ]

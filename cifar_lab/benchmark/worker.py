@@ -42,6 +42,7 @@ class Order:
         images: in an epoch; None for all training images.
         epochs: how many are measured.
         device: None for the best there is.
+        precision: The library's precision; None for the recipe's.
     """
 
     way: str
@@ -51,6 +52,7 @@ class Order:
     images: int | None
     epochs: int
     device: str | None
+    precision: str | None = None
 
 
 @dataclass(frozen=True)
@@ -100,6 +102,8 @@ def measure(
     """
     experiment = BENCHMARKED[order.experiment]
     recipe = replace(experiment.recipe, patience=None)  # both ways train for as many epochs
+    if order.precision is not None:
+        recipe = replace(recipe, precision=order.precision)
     if recipe.epochs < order.epochs:
         recipe = recipe.with_epochs(order.epochs)
     device = as_device(order.device)

@@ -32,6 +32,13 @@ def add_command(commands: Commands) -> None:
     )
     parser.add_argument("--pairs", type=int, default=3, help="pairs of epochs (default: 3)")
     parser.add_argument("--images", type=int, help="images in an epoch (default: all)")
+    parser.add_argument(
+        "--precision",
+        nargs="+",
+        choices=("auto", "fp32", "bf16", "fp16"),
+        metavar="PRECISION",
+        help="the library's precision, or several, each measured in turn (default: the recipe's)",
+    )
     add_device(parser)
     add_out(parser)
     add_dataset(parser)
@@ -54,6 +61,7 @@ def execute(options: argparse.Namespace) -> None:
             images=options.images,
             pairs=options.pairs,
             device=options.device,
+            precisions=options.precision or [None],
         ):
             comparisons.append(one)
     finally:  # what was measured is kept, also when a later experiment fails or is interrupted

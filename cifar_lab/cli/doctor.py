@@ -31,28 +31,42 @@ def add_command(commands: Commands) -> None:
 
 def execute(options: argparse.Namespace) -> None:
     """Print the report."""
-    from cifar_lab.data.datasets import default_root
+    doctor(options.data)
 
-    print(examine(options.data or default_root()))
+
+def doctor(root: str | Path | None = None) -> None:
+    """Print versions, device, processor, disk and the state of the data: for a bug report.
+
+    Args:
+        root: Folder of the datasets; None for `$CIFAR_LAB_DATA` or `data`.
+    """
+    from cifar_lab.data.datasets import default_root
+    from cifar_lab.utils.console import say
+    from cifar_lab.utils.files import user_path
+
+    say(examine(user_path(root) if root is not None else default_root()))
 
 
 def examine(root: Path) -> str:
     """Return a report on this machine and on the datasets under `root`, one line per fact."""
     import torch
 
-    from cifar_lab.training.recipe import resolve_precision
+    from cifar_lab.training.precision import CPU_FLAGS, cpu_capabilities, resolve_precision
     from cifar_lab.utils.devices import best_device, device_name
     from cifar_lab.utils.environment import installed_version
 
     device = best_device()
-    precision = resolve_precision("auto", device)
+    capabilities = cpu_capabilities()
+    flags = ", ".join(f"{flag} {'yes' if capabilities.get(flag) else 'no'}" for flag in CPU_FLAGS)
     place = root.absolute()
     while not place.exists():
         place = place.parent
     facts = {
         "python": f"{platform.python_version()} on {platform.platform()}",
         **{package: installed_version(package) for package in PACKAGES},
-        "device": f"{device.type} ({device_name(device)}), trains in {precision}",
+        "device": f"{device.type} ({device_name(device)}); precision 'auto' is "
+        f"{resolve_precision('auto', device)}",
+        "cpu": f"{capabilities.get('cpu_name', 'unknown')}: {flags}",
         "cores": f"{os.cpu_count()}, torch uses {torch.get_num_threads()} threads",
         "disk": f"{shutil.disk_usage(place).free / 1e9:.1f} GB free at {place}",
         **{name: _state(name, root) for name in DATASETS},

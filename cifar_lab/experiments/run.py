@@ -22,8 +22,10 @@ from cifar_lab.models.counting import (
     count_parameters,
     count_training_flops,
 )
+from cifar_lab.training.checkpoint import saved_precision
 from cifar_lab.training.loop import fit
-from cifar_lab.training.recipe import Recipe, resolve_precision
+from cifar_lab.training.precision import resolve_precision
+from cifar_lab.training.recipe import Recipe
 from cifar_lab.utils.console import say
 from cifar_lab.utils.devices import as_device
 from cifar_lab.utils.environment import describe_environment, peak_memory_mib
@@ -131,7 +133,8 @@ def run(
         test_accuracy=test_accuracy(model, test),
         test_uses=1 + sum(record.test_accuracy is not None for record in history),
         seconds=sum(record.seconds for record in history),
-        precision=resolve_precision(planned.recipe.precision, device),
+        precision=saved_precision(folder.checkpoint)
+        or resolve_precision(planned.recipe.precision, device),
         peak_memory_mib=peak_memory_mib(device),
         training_flops=image_flops * len(train) * len(history),
         model=model.eval(),

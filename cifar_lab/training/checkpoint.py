@@ -255,6 +255,17 @@ def begin_or_resume(
         ) from error
 
 
+def saved_precision(path: str | Path | None) -> str | None:
+    """Return the precision in which a checkpoint's run began; None where no file tells it."""
+    if path is None or not user_path(path).is_file():
+        return None
+    try:
+        content = torch.load(user_path(path), map_location="cpu", weights_only=True)
+        return str(content["run"]["precision"])
+    except Exception:  # a damaged file makes torch.load raise almost anything; `begin` says so
+        return None
+
+
 def is_of(path: str | Path, recipe: Recipe, dataset: str, architecture: str) -> bool:
     """Return whether the checkpoint is of this recipe, dataset and architecture, or unreadable.
 

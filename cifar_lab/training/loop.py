@@ -24,6 +24,7 @@ from cifar_lab.models.forward import LogitsCheck, device_of, logits_in, run_mode
 from cifar_lab.training.batch_norm import reestimate_norms
 from cifar_lab.training.losses import Losses
 from cifar_lab.training.optimizers import keep_averages_normal
+from cifar_lab.training.precision import AUTOCAST_TYPES
 from cifar_lab.training.prepare import prepare
 from cifar_lab.training.recipe import Recipe
 from cifar_lab.training.state import EpochRecord
@@ -32,7 +33,6 @@ LossFunction = Callable[[Tensor, Tensor], Tensor]
 """A function of logits (N, num_classes) and labels, (N,) or soft, that returns the mean loss."""
 
 AUXILIARY_WEIGHT = 0.3  # the weight of each auxiliary loss, as in GoogLeNet (Szegedy et al. 2014)
-AUTOCAST_TYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 def train_epoch(

@@ -28,7 +28,7 @@ from cifar_lab.models.inspection import evaluation_mode, materialize
 from cifar_lab.models.layers.whitening import Whitening
 from cifar_lab.training.acceleration import Acceleration, find_acceleration
 from cifar_lab.training.allocator import keep_freed_memory
-from cifar_lab.training.checkpoint import Checkpoint
+from cifar_lab.training.checkpoint import Checkpoint, saved_precision
 from cifar_lab.training.data_checks import (
     count_steps,
     first_batch,
@@ -37,9 +37,11 @@ from cifar_lab.training.data_checks import (
     refuse_what_needs_images,
 )
 from cifar_lab.training.estimate import TimeEstimate
-from cifar_lab.training.recipe import Recipe, resolve_precision
+from cifar_lab.training.precision import resolve_precision, warn_if_slow
+from cifar_lab.training.recipe import Recipe
 from cifar_lab.training.schedule import learning_rate_at
 from cifar_lab.training.state import TrainingState
+from cifar_lab.utils.console import say
 from cifar_lab.utils.devices import as_device
 from cifar_lab.utils.errors import TrainingDivergedError
 from cifar_lab.utils.seeding import check_seed, derive_seed, seed_generators
@@ -144,7 +146,7 @@ def prepare(
     """
     device = as_device(device)
     seed = check_seed(seed)
-    precision = resolve_precision(recipe.precision, device)
+    precision = _precision(recipe, device, checkpoint if resume else None)
     _refuse(train, validation, test, recipe, device)
     keep_freed_memory()
     model.to(device)
@@ -163,6 +165,9 @@ def prepare(
     refuse_single_images(model, loader, images)
     compute_whitening(model, train if isinstance(train, ImageSet) else loader)
     acceleration = find_acceleration(recipe, model, images)
+    if recipe.precision == "auto":
+        with acceleration.within(model):
+            warn_if_slow(model, images, precision)
     steps = count_steps(loader, recipe)
     state = TrainingState(model, recipe, precision)
     saved = Checkpoint(checkpoint)
@@ -189,6 +194,19 @@ def prepare(
         checkpoint=saved,
         estimate=estimate,
     )
+
+
+def _precision(recipe: Recipe, device: torch.device, checkpoint: str | Path | None) -> str:
+    """Return the precision of the run: a resumed one keeps that in which it began."""
+    precision = resolve_precision(recipe.precision, device)
+    began = saved_precision(checkpoint)
+    if recipe.precision != "auto" or began in (None, precision):
+        return precision
+    say(
+        f"Resuming in {began}, the precision in which the run began; from scratch it would train "
+        f"in {precision} on this {device.type}."
+    )
+    return resolve_precision(str(began), device)
 
 
 def _refuse(

@@ -7,8 +7,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import torch
-
 from cifar_lab.data.augment import Compose, CutMix, MixUp, describe, from_description
 from cifar_lab.data.augment.common import Transform
 from cifar_lab.utils.errors import unknown_name
@@ -268,33 +266,3 @@ class Recipe:
         mix = fields.get("mix")
         mix = None if mix is None else from_description(mix)
         return cls(**{**fields, "augment": augment, "mix": mix})
-
-
-def resolve_precision(precision: str, device: torch.device) -> str:
-    """Return the precision that "auto" means on this device; return any other as it is.
-
-    It is bf16 where the CPU or GPU multiplies matrices in it, fp16 on older GPUs (a T4 only
-    emulates bf16), and fp32 everywhere else. A CPU needs AMX for bf16; with AVX-512's bf16 alone,
-    fp32 is faster.
-
-    Raises:
-        ValueError: The device can't train in the precision.
-    """
-    if precision == "fp16" and device.type != "cuda":
-        raise ValueError(
-            f"precision 'fp16' needs a CUDA device, this is {device.type!r}; use 'auto'."
-        )
-    if precision == "bf16" and device.type not in ("cpu", "cuda"):
-        raise ValueError(
-            f"precision 'bf16' needs a CPU or CUDA device, this is {device.type!r}; use 'auto'."
-        )
-    if precision != "auto":
-        return precision
-    if device.type == "cuda":
-        return "bf16" if torch.cuda.get_device_capability(device) >= (8, 0) else "fp16"
-    if device.type == "cpu":
-        # Older releases of torch don't report capabilities; they get fp32.
-        capabilities: dict[str, bool] = getattr(torch.cpu, "get_capabilities", dict)()
-        if capabilities.get("amx_bf16"):
-            return "bf16"
-    return "fp32"

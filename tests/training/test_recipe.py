@@ -18,7 +18,7 @@ from cifar_lab.training.optimizers import (
     clear_tiny_averages,
     keep_averages_normal,
 )
-from cifar_lab.training.recipe import Recipe, resolve_precision
+from cifar_lab.training.recipe import Recipe
 from cifar_lab.training.state import TrainingState
 
 SGD = Recipe(epochs=1, batch_size=8, optimizer="sgd", learning_rate=0.1)
@@ -182,39 +182,6 @@ def test_a_model_with_nothing_to_train_is_refused() -> None:
         ValueError, match="no parameter that requires a gradient; expected at least one"
     ):
         build_optimizer(SGD, nn.Linear(2, 2).requires_grad_(False))
-
-
-@pytest.mark.parametrize(
-    ("device", "capability", "expected"),
-    [
-        ("cuda", (9, 0), "bf16"),
-        ("cuda", (8, 0), "bf16"),
-        ("cuda", (7, 5), "fp16"),  # a T4, on which bf16 is emulated
-        ("cpu", {"amx_bf16": True}, "bf16"),
-        ("cpu", {"avx512_bf16": True}, "fp32"),
-        ("cpu", {"avx2": True, "amx_bf16": False}, "fp32"),
-        ("cpu", {}, "fp32"),
-        ("mps", None, "fp32"),
-    ],
-)
-def test_auto_is_the_fastest_precision_in_hardware(
-    monkeypatch: pytest.MonkeyPatch, device: str, capability: Any, expected: str
-) -> None:
-    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: capability)
-    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: capability, raising=False)
-    assert resolve_precision("auto", torch.device(device)) == expected
-
-
-def test_a_named_precision_stays_as_it_is() -> None:
-    for precision in ("fp32", "bf16"):
-        assert resolve_precision(precision, torch.device("cpu")) == precision
-    assert resolve_precision("fp16", torch.device("cuda")) == "fp16"
-
-
-@pytest.mark.parametrize("device", ["cpu", "mps"])
-def test_fp16_is_for_cuda_alone(device: str) -> None:
-    with pytest.raises(ValueError, match="'fp16' needs a CUDA device"):
-        resolve_precision("fp16", torch.device(device))
 
 
 RICH = Recipe(
