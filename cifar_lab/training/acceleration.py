@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from types import MethodType
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -23,7 +23,7 @@ from cifar_lab.models.forward import logits_in
 from cifar_lab.models.inspection import untouched
 from cifar_lab.models.layout import TOLERANCE, Layout, convolutions, find_layout, is_watched
 from cifar_lab.models.wrapping import unwrap
-from cifar_lab.training.faster_layers import ConvNorm, PoolFirst, narrow_norms, unchanged
+from cifar_lab.training.faster_layers import ConvNorm, PoolFirst, unchanged
 from cifar_lab.training.recipe import Recipe
 from cifar_lab.utils.console import say
 
@@ -32,13 +32,6 @@ GROWTH = 8  # `ConvNorm` is faster from this ratio of output to input channels
 # can move a value across zero, which changes the gradient of a ReLU.
 GRADIENT_TOLERANCE = 0.05
 KNOWN = (nn.Conv2d, nn.BatchNorm2d, nn.ReLU, nn.Dropout2d, nn.MaxPool2d)
-
-
-class Change(Protocol):
-    """A faster way to compute some of a network's layers."""
-
-    def made(self) -> Any:
-        """Return a context in which the network computes them in this way."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +44,7 @@ class Acceleration:
     """
 
     layout: Layout = Layout.PLAIN
-    changes: Sequence[Change] = ()
+    changes: Sequence[Replaced] = ()
 
     @contextmanager
     def within(self, model: nn.Module) -> Iterator[None]:
@@ -61,8 +54,6 @@ class Acceleration:
         """
         with ExitStack() as stack:
             stack.enter_context(self.layout.within(model))
-            if self.layout is not Layout.PLAIN:
-                stack.enter_context(narrow_norms(model))
             for change in () if _has_hooks(model) else self.changes:
                 stack.enter_context(change.made())
             yield
@@ -88,7 +79,7 @@ def find_acceleration(recipe: Recipe, model: nn.Module, images: Tensor) -> Accel
         say(f"{name} {why} channels-last features; it trains on contiguous ones.")
     if _has_hooks(model) or _is_wrapped(model):
         return Acceleration(layout)
-    accepted: list[Change] = []
+    accepted: list[Replaced] = []
     for kind in filter(None, _find_changes(model, images)):
         with Acceleration(layout, accepted).within(model):
             expected = _outcome(model, images)
@@ -111,22 +102,6 @@ def _is_wrapped(model: nn.Module) -> bool:
 
 
 # ---------------------------------------------------------------- possible changes
-
-
-class InPlace:
-    """A ReLU that overwrites its input, where no other layer needs that."""
-
-    def __init__(self, relu: nn.ReLU) -> None:
-        self.relu = relu
-
-    @contextmanager
-    def made(self) -> Iterator[None]:
-        """Make the ReLU work in place for the block."""
-        self.relu.inplace = True
-        try:
-            yield
-        finally:
-            self.relu.inplace = False
 
 
 class Replaced:
@@ -166,12 +141,12 @@ class _Call:
     found: Tensor
 
 
-def _find_changes(model: nn.Module, images: Tensor) -> list[list[Change]]:
+def _find_changes(model: nn.Module, images: Tensor) -> list[list[Replaced]]:
     """Return the changes that could be made, by kind."""
     calls = _calls(model, images)
     chain_before = _Chains(calls)
-    pools: list[Change] = []
-    pairs: list[Change] = []
+    pools: list[Replaced] = []
+    pairs: list[Replaced] = []
     for number, call in enumerate(calls):
         chain = chain_before(number)
         if isinstance(call.layer, nn.BatchNorm2d) and chain and _suits(chain[-1], call.layer):
@@ -184,12 +159,7 @@ def _find_changes(model: nn.Module, images: Tensor) -> list[list[Change]]:
             layers = chain[first:]
             if any(isinstance(layer, nn.ReLU) for layer in layers):
                 pools.append(Replaced([*layers, call.layer], PoolFirst(layers, call.layer)))
-    relus = {call.layer: True for call in calls if isinstance(call.layer, nn.ReLU)}
-    for call in calls:  # the images and the memory behind a view must not be overwritten
-        if call.layer in relus and (call.given.grad_fn is None or call.given._is_view()):
-            relus[call.layer] = False
-    in_place = [InPlace(relu) for relu, fits in relus.items() if fits and not relu.inplace]
-    return [list(in_place), pools, pairs]
+    return [pools, pairs]
 
 
 class _Chains:

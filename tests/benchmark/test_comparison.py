@@ -182,10 +182,10 @@ def test_the_table_has_medians_and_their_spread() -> None:
     assert COMPARISONS[0].ratios == [4, 5, 12]
     first, second, mean = speed_table(COMPARISONS).splitlines()[2:]
     assert first == (
-        "| A | 100 (83-125) | 500 (500-1,000) | 5.00 (4.00-12.00) | 50.00 / 50.00 | 25 % "
+        "| A, fp32 | 100 (83-125) | 500 (500-1,000) | 5.00 (4.00-12.00) | 50.00 / 50.00 | 25 % "
         "| 1.50 / 1.50 |"
     )
-    assert second.startswith("| B | 111 | 111 | 1.00 | 50.00 / 51.00 | ")
+    assert second.startswith("| B, fp32 | 111 | 111 | 1.00 | 50.00 / 51.00 | ")
     assert f" {geometric_mean([5, 1]):.2f} " in mean
     assert time_table(COMPARISONS).count("| 20 | 20 | 20 | 20 | 20 |") == 4
     assert "1,000 images of cifar10" in text(COMPARISONS)
@@ -200,21 +200,23 @@ def test_a_benchmark_is_saved_beside_earlier_ones(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_the_command_measures_both_ways_in_turn(
+def test_the_command_measures_both_ways_in_turn_in_each_precision(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     arguments = ["bench", "cifar10-mlp", "--dataset", "synthetic", "--images", "640"]
+    arguments += ["--precision", "fp32", "bf16"]
     assert main([*arguments, "--pairs", "2", "--device", "cpu", "--out", str(tmp_path)]) == 0
     out, err = capfd.readouterr()
     turns = [line.split()[1] for line in err.splitlines() if line.startswith("cifar10-mlp")]
-    assert turns == ["baseline", "library", "baseline", "library"]
-    assert "| SimpleMLP |" in out
-    (content,) = json.loads((tmp_path / "bench" / "bench.json").read_text())
+    assert turns == ["baseline", "library", "baseline", "library"] * 2
+    assert "| SimpleMLP, fp32 |" in out and "| SimpleMLP, bf16 |" in out
+    content, in_bf16 = json.loads((tmp_path / "bench" / "bench.json").read_text())
     for way in ("baseline", "library"):
         assert len(content[way]["epochs"]) == 2
         assert content[way]["images"] == 640
         assert content[way]["matrix_flops_per_second"] > 1e9
         assert sum(content[way]["shares"].values()) == pytest.approx(1)
+    assert [in_bf16[way]["precision"] for way in ("baseline", "library")] == ["fp32", "bf16"]
 
 
 @pytest.mark.slow

@@ -31,4 +31,4 @@ def test_each_experiment_has_a_bar_of_its_median_speed_up() -> None:
     ]
     assert ends == [[4, 12], [1.5, 1.5]]
     labels = [label.get_text() for label in axes.get_yticklabels()]
-    assert labels == ["A\n(cifar10)", "B\n(cifar100)"]
+    assert labels == ["A\n(cifar10, fp32)", "B\n(cifar100, fp32)"]

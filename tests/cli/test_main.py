@@ -13,7 +13,9 @@ from types import SimpleNamespace
 
 import numpy
 import pytest
+import torch
 
+import cifar_lab
 from cifar_lab.cli import pytest_options
 from cifar_lab.cli.main import build_parser, main
 from cifar_lab.cli.options import parse_parameter, parse_seeds
@@ -416,3 +418,18 @@ def test_every_command_is_in_the_help(command: str, capsys: Captured) -> None:
             main(arguments)
         assert exit_.value.code == 0
         assert command in capsys.readouterr().out
+
+
+def test_doctor_shows_the_processor_and_the_precision_that_auto_takes(
+    monkeypatch: pytest.MonkeyPatch, capsys: Captured
+) -> None:
+    from cifar_lab.training import precision
+
+    flags = {"cpu_name": "AMD EPYC", "avx512_bf16": True, "avx512_f": True, "amx_bf16": False}
+    monkeypatch.setattr(precision, "cpu_capabilities", lambda: flags)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
+    cifar_lab.doctor()
+    report = dict(line.split(maxsplit=1) for line in capsys.readouterr().out.splitlines())
+    assert report["cpu"] == "AMD EPYC: amx_bf16 no, avx512_bf16 yes, avx512_f yes, bf16 no"
+    assert report["device"].endswith("precision 'auto' is bf16")

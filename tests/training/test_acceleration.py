@@ -16,9 +16,7 @@ from torch.nn import functional
 from cifar_lab.data.image_set import ImageSet
 from cifar_lab.models import MODELS, SmallCIFARNet, build_model
 from cifar_lab.models.export import export_program
-from cifar_lab.models.layout import Layout
 from cifar_lab.training.acceleration import Acceleration, find_acceleration
-from cifar_lab.training.faster_layers import NarrowBatchNorm2d
 from cifar_lab.training.loop import fit
 from cifar_lab.training.recipe import Recipe
 
@@ -82,10 +80,10 @@ def found(model: nn.Module, images: Tensor = IMAGES) -> Acceleration:
 @pytest.mark.parametrize(
     ("build", "expected"),
     [
-        (Own, ["ConvNorm", "InPlace", "PoolFirst"]),
+        (Own, ["ConvNorm", "PoolFirst"]),
         (UsesItTwice, []),
         (OneRelu, []),
-        (lambda: nn.Sequential(*Own().children())[:4], ["ConvNorm", "InPlace"]),
+        (lambda: nn.Sequential(*Own().children())[:4], ["ConvNorm"]),
     ],
     ids=["own", "used twice", "one relu", "sequential"],
 )
@@ -158,7 +156,7 @@ def test_afterwards_everything_is_plain_also_after_an_error() -> None:
     shown, attributes = repr(model), [set(each.__dict__) for each in model.modules()]
     way = found(model, images)
     with pytest.raises(ZeroDivisionError), way.within(model):
-        assert repr(model) != shown
+        assert any("forward" in each.__dict__ for each in model.modules())
         assert dict(model.named_parameters()) == parameters
         raise ZeroDivisionError
     assert repr(model) == shown
@@ -226,16 +224,6 @@ def test_copies_and_exports_between_epochs_are_of_the_plain_network(train: Image
     recipe = Recipe(2, 16, "adam", 1e-3, channels_last=True, ema_decay=0.9)
     fit(model, train, recipe, device="cpu", on_epoch=look, progress=False)
     assert shown == [plain, plain]
-
-
-def test_batch_norms_of_few_channels_are_computed_in_rows_whoever_wrote_the_network() -> None:
-    class Custom(nn.BatchNorm2d):
-        pass
-
-    model = nn.Sequential(nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8), Custom(8), nn.BatchNorm2d(16))
-    with Acceleration(Layout.CHANNELS_LAST).within(model):
-        assert [type(layer) for layer in model[1:]] == [NarrowBatchNorm2d, Custom, nn.BatchNorm2d]
-    assert [type(layer) for layer in model[1:]] == [nn.BatchNorm2d, Custom, nn.BatchNorm2d]
 
 
 @pytest.mark.parametrize("wrap", [nn.DataParallel, lambda model: torch.jit.script(model)])

@@ -428,14 +428,12 @@ def test_the_average_is_what_a_loop_by_hand_gives(train: ImageSet) -> None:
             super().step(closure)
             snapshots.append({k: v.clone() for k, v in model.state_dict().items()})
 
-    import cifar_lab.training.recipe as recipes
-
-    original = recipes.torch.optim.AdamW
-    recipes.torch.optim.AdamW = Recorder
+    original = torch.optim.AdamW
+    torch.optim.AdamW = Recorder
     try:
         fit(model, train, replace(recipe, ema_decay=None), device="cpu", progress=False)
     finally:
-        recipes.torch.optim.AdamW = original
+        torch.optim.AdamW = original
     taken = snapshots[-4:]  # the first ones are of the measured batch
     average = taken[0]
     for weights in taken[1:]:
