@@ -17,8 +17,8 @@ def keep_freed_memory() -> bool:
 
     By default it returns blocks of 32 MiB and more to the system at once. A training step on the
     CPU frees and allocates dozens of these, and the system clears each page every time, which takes
-    some percent of a step (see this room's README). With this setting the process holds its peak memory until it ends. Other
-    C libraries and systems are left as they are.
+    some percent of a step (see this room's README). With this setting the process holds its peak
+    memory until it ends. Other C libraries and systems are left as they are.
     """
     if not sys.platform.startswith("linux"):
         return False
