@@ -264,6 +264,6 @@ def _raise_explained(failure: BaseException, path: Path, client: EchoingClient) 
 
 
 def code_digest(notebook: NotebookNode) -> str:
-    """SHA-256 of the code cells' sources, by which a stale execution is recognised."""
+    """Return the SHA-256 of the code cells' sources, by which a stale execution is recognised."""
     sources = [cell.source for cell in notebook.cells if cell.cell_type == "code"]
     return hashlib.sha256("\0".join(sources).encode()).hexdigest()

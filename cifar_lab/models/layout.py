@@ -17,6 +17,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
 from torch.overrides import TorchFunctionMode
 
 from cifar_lab.models.forward import logits_in
@@ -44,7 +45,7 @@ class Layout(Enum):
             layers = convolutions(model)
             for layer in layers:
                 stack.enter_context(_turning_inputs(layer))
-            for weight in _own_weights(layers):
+            for weight in _own_weights(model, layers):
                 stack.enter_context(_turned(weight))
             if self is Layout.CHANNELS_LAST_VIEWS:
                 stack.enter_context(_ViewsAsReshapes())
@@ -84,6 +85,15 @@ def is_watched(model: nn.Module) -> bool:
         not _is_ours(hook)
         for module in model.modules()
         for hook in (*module._forward_hooks.values(), *module._forward_pre_hooks.values())
+    )
+
+
+def has_hooks(model: nn.Module) -> bool:
+    """Return whether hooks watch the model's forward or backward passes, or its gradients."""
+    return is_watched(model) or any(
+        getattr(holder, name, None)
+        for holder in (*model.modules(), *model.parameters())
+        for name in ("_backward_hooks", "_backward_pre_hooks", "_post_accumulate_grad_hooks")
     )
 
 
@@ -129,11 +139,14 @@ def _agree(expected: Any, found: Any) -> bool:
     return bool((expected - found).abs().max() <= TOLERANCE * largest)
 
 
-def _own_weights(layers: list[nn.Conv2d]) -> list[nn.Parameter]:
+def _own_weights(model: nn.Module, layers: list[nn.Conv2d]) -> list[nn.Parameter]:
     """Return the weights that share their memory with no other tensor: a shared one can't move."""
     weights = {id(weight): weight for layer in layers for weight in layer._parameters.values()}
     kernels = [weight for weight in weights.values() if weight is not None and weight.ndim == 4]
-    places = Counter(weight.untyped_storage().data_ptr() for weight in kernels)
+    tensors = {id(each): each for each in (*model.parameters(), *model.buffers())}
+    places = Counter(
+        each.untyped_storage().data_ptr() for each in tensors.values() if not is_lazy(each)
+    )
     return [
         weight
         for weight in kernels

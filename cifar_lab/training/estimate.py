@@ -36,9 +36,11 @@ class TimeEstimate:
         self._steps = steps
         self._epochs = recipe.epochs - epochs_done
         self._device = device
-        epochs = f"Resuming: {self._epochs} more" if epochs_done else f"Training {self._epochs}"
+        number = f"{self._epochs} more" if epochs_done else f"{self._epochs}"
+        unit = "epoch" if self._epochs == 1 else "epochs"
+        epochs = f"{'Resuming:' if epochs_done else 'Training'} {number} {unit}"
         batches = "" if math.isinf(steps) else f" of {steps} batches"
-        self._run = f"{epochs} epochs{batches} on {device} in {precision}"
+        self._run = f"{epochs}{batches} on {device} in {precision}"
         self._times: list[float] = []
 
     def begin(self) -> None:

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from cifar_lab.models.forward import logits_in
 from cifar_lab.models.inspection import untouched
-from cifar_lab.models.layout import is_watched
+from cifar_lab.models.layout import has_hooks
 from cifar_lab.models.wrapping import unwrap
 from cifar_lab.utils.console import say
 
@@ -83,7 +83,7 @@ def warn_if_slow(model: nn.Module, images: Tensor, precision: str) -> None:
         images: A batch to time it on, on the model's device.
         precision: The precision of the run.
     """
-    if precision != "bf16" or images.device.type != "cpu" or is_watched(model):
+    if precision != "bf16" or images.device.type != "cpu" or has_hooks(model):
         return
     try:
         times = {name: _pass_seconds(model, images, name) for name in ("fp32", "bf16")}

@@ -79,8 +79,9 @@ class Recipe:
         precision: The precision of the forward and backward pass: "fp32", "bf16", "fp16" (with a
             gradient scaler; CUDA only), or "auto", the fastest that the device has in hardware.
             Weights, optimizer state and evaluation are always float32.
-        channels_last: Whether convolutions compute channels-last in memory, which is faster and
-            the same except for rounding. A network that can't compute in this layout keeps its own.
+        channels_last: Whether training is accelerated: convolutions compute channels-last in
+            memory, and some layers of an `nn.Sequential` are computed together; the same except
+            for rounding. A network that can't compute in this layout keeps its own.
         other_learning_rate: The learning rate of all that is not a convolution's weights: biases,
             norms, linear layers. None for `learning_rate`. Muon needs it: convolutions get its
             orthogonal steps, the others SGD's.

@@ -1,4 +1,4 @@
-"""Checkpoints: a run that was interrupted goes on and ends as if it never had been."""
+"""Checkpoints: a run that was interrupted is resumed and ends as if it never had been."""
 
 from __future__ import annotations
 
@@ -325,7 +325,7 @@ def kill_again_and_again(folder: Path, kind: str, times: int, longest_life: floa
     Args:
         folder: for the checkpoints.
         kind: of run, see `run_in_child`.
-        times: to kill it, and more until something was saved for the next to go on from.
+        times: to kill it, and more until something was saved for the next to resume from.
         longest_life: seconds, to begin with; more where a life was too short to save anything.
 
     Returns:
@@ -334,7 +334,12 @@ def kill_again_and_again(folder: Path, kind: str, times: int, longest_life: floa
 
     def start(checkpoint: Path) -> subprocess.Popen[str]:
         command = [sys.executable, __file__, str(checkpoint), kind]
-        environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+        tests = str(Path(__file__).parents[1])  # for conftest
+        environment = {
+            **os.environ,
+            "OMP_NUM_THREADS": "1",
+            "PYTHONPATH": os.pathsep.join([tests, os.environ.get("PYTHONPATH", "")]),
+        }
         process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment)
         assert process.stdout is not None
         assert process.stdout.readline() == "training\n"

@@ -48,15 +48,16 @@ class SqueezeExcitation(nn.Module):
 
     Args:
         channels: The number of channels.
-        reduction: The hidden layer has `channels // reduction` units.
+        reduction: The hidden layer has `channels // reduction` units, at least one.
     """
 
     def __init__(self, channels: int, reduction: int = 8) -> None:
         super().__init__()
+        hidden = max(1, channels // reduction)
         self.gates = nn.Sequential(
-            nn.Linear(channels, channels // reduction),
+            nn.Linear(channels, hidden),
             nn.ReLU(),
-            nn.Linear(channels // reduction, channels),
+            nn.Linear(hidden, channels),
             nn.Sigmoid(),
         )
 
