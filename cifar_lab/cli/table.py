@@ -37,8 +37,8 @@ def execute(options: argparse.Namespace) -> None:
     if not results:
         raise ValueError(
             f"There are no results of {', '.join(options.names)} in {out}. Run them first. "
-            "Runs with --epochs or --hold-out are not in the table, but print their accuracy; those "
-            "on another dataset need --dataset here too."
+            "Runs with --epochs or --hold-out are not in the table, but print their accuracy; "
+            "those on another dataset need --dataset here too."
         )
     datasets = list(dict.fromkeys(runs[0].dataset for runs in results.values()))
     for dataset in datasets:

@@ -199,7 +199,7 @@ def _unavailable(
         f"  1. Get {spec.filename} ({spec.size:,} bytes, MD5 {spec.md5}) some other way and put it "
         f"into {archive.parent}.",
         f"  2. Point --data or CIFAR_LAB_DATA at a folder that already has {spec.folder}/.",
-        '  3. Use the synthetic dataset: load("synthetic"), or cifar-lab run NAME --dataset synthetic.',
+        '  3. Use the synthetic dataset: load("synthetic"), or run NAME --dataset synthetic.',
     ]
     return DatasetUnavailableError("\n".join(lines))
 

@@ -387,7 +387,7 @@ def test_data_that_can_not_be_had_is_one_message(
 def test_a_table_of_nothing_is_one_message(tmp_path: Path, capsys: Captured) -> None:
     assert main(["table", "assignment-a", "--out", str(tmp_path)]) == 1
     assert_one_message(
-        capsys, "There are no results of assignment-a in .*Run them first; runs with --epochs"
+        capsys, "There are no results of assignment-a in .*Run them first. Runs with --epochs"
     )
 
 
