@@ -13,3 +13,8 @@ when it is first used, so that importing the package takes no time.
 import lazy_loader
 
 __getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
+
+# `from cifar_lab import *` brings no rooms, whose names are those of many a notebook's variables.
+ROOMS = {"benchmark", "cli", "data", "evaluation", "experiments"}
+ROOMS |= {"grading", "models", "reporting", "training", "utils"}
+__all__ = sorted(set(__all__) - ROOMS)

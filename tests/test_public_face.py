@@ -55,6 +55,12 @@ def test_every_room_is_in_the_stub() -> None:
     assert rooms == set(imported_in_the_stub(rooms=True))
 
 
+def test_a_star_import_brings_the_public_names_alone() -> None:
+    brought: dict[str, object] = {}
+    exec("from cifar_lab import *", brought)
+    assert sorted(brought.keys() - {"__builtins__"}) == sorted(public_names())
+
+
 def test_a_name_that_is_not_public_is_an_attribute_error() -> None:
     with pytest.raises(AttributeError, match="no_such_name"):
         cifar_lab.no_such_name  # noqa: B018
