@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import gzip
 import importlib
 import json
 import os
@@ -22,6 +23,7 @@ from cifar_lab.experiments.submission import FORMAT
 from cifar_lab.grading.settings_file import read_settings
 from cifar_lab.grading.submissions.submission import Submission, is_left_out
 from cifar_lab.grading.verdicts import SubmissionError
+from cifar_lab.models import SmallCIFARNet
 
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
@@ -541,6 +543,12 @@ def test_safetensors_say_which_tensors_are_tied(handed: Handed) -> None:
     safetensors.save_model(trained, str(handed.add("model.safetensors")))
     loaded = handed.module.load_weights(handed.module.shapes_of(trained.state_dict()))
     assert loaded.fits
+
+
+def test_weights_of_the_library_s_earlier_networks_load(handed: Handed) -> None:
+    old = Path(__file__).parents[1] / "old_files" / "cifar100-smallcifarnet-weights.pt.gz"
+    handed.add("weights.pt").write_bytes(gzip.decompress(old.read_bytes()))
+    assert handed.load(SmallCIFARNet(10)).fits
 
 
 def test_a_further_name_of_a_tensor_is_not_unknown(handed: Handed) -> None:

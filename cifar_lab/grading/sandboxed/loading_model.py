@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from cifar_lab.models import build_model
+from cifar_lab.models.former import renamed
 from cifar_lab.models.wrapping import plain_state
 
 from .stored_weights import states_in
@@ -167,7 +168,7 @@ def _under_asked_names(
     ties: Mapping[str, Sequence[str]],
 ) -> Loaded:
     plain = {asked: name for name, asked in plain_state({name: name for name in shapes}).items()}
-    stored = plain_state(state)
+    stored = renamed(plain_state(state), set(plain.values()))
     tensors: dict[str, Tensor] = {}
     for asked in shapes:
         names = [plain[one] for one in (asked, *ties.get(asked, ())) if one in plain]
