@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -94,7 +95,7 @@ def submit(
         "assignment": assignment,
         "dataset": dataset or ASSIGNMENTS[assignment],
         **_described(model),
-        "test_accuracy": _percent(test_accuracy),
+        "test_accuracy": _percent(test_accuracy, result),
         "history": history_records(history),
         "recipe": _recipe_of(recipe),
         "iterations": iteration_records(iterations),
@@ -151,14 +152,17 @@ def _model_of(result: Any) -> nn.Module:
     return model
 
 
-def _percent(test_accuracy: Any) -> float | None:
+def _percent(test_accuracy: Any, result: Any) -> float | None:
+    """Return the accuracy as a number; up to 1 it is a share, unless the run measured as much."""
     if test_accuracy is None:
         return None
     if isinstance(test_accuracy, str):  # as it was formatted for printing
         with suppress(ValueError):
             test_accuracy = float(test_accuracy.strip().removesuffix("%"))
     percent = as_number("test_accuracy", test_accuracy)
-    if not 1 < percent <= 100:
+    measured = result.test_accuracy if isinstance(result, Result) else math.nan
+    is_measured = abs(percent - measured) < abs(100 * percent - measured)
+    if not (0 if is_measured else 1) < percent <= 100:
         raise ValueError(
             f"test_accuracy is {percent:g}; expected percent, such as 52.87. A share "
             "from 0 to 1 becomes that with 100 * share."

@@ -6,6 +6,7 @@ import hashlib
 import io
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -178,6 +179,17 @@ class WithState(nn.Flatten):
 
     def get_extra_state(self) -> Any:
         return Path("here")
+
+
+@pytest.mark.usefixtures("no_notebook")
+def test_an_accuracy_below_one_percent_that_the_run_measured_is_no_share(
+    result: Result, tmp_path: Path
+) -> None:
+    by_chance = replace(result, test_accuracy=0.98)
+    folder = cifar_lab.submit(by_chance, assignment="b", test_accuracy=0.98, out=tmp_path)
+    assert json.loads((folder / MANIFEST).read_text())["test_accuracy"] == 0.98
+    with pytest.raises(ValueError, match=r"test_accuracy is 0\.515; expected percent"):
+        cifar_lab.submit(result, assignment="a", test_accuracy=0.515, out=tmp_path)
 
 
 @pytest.mark.usefixtures("no_notebook")
