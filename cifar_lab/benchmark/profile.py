@@ -8,9 +8,11 @@ from collections.abc import Iterable, Iterator
 import torch
 from torch import Tensor, nn
 
+from cifar_lab.training.precision import AUTOCAST_TYPES
+
 PARTS = ("data", "forward", "backward", "optimizer", "rest")
 MATRIX_TRIES = 20
-TYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+TYPES = {"fp32": torch.float32, **AUTOCAST_TYPES}
 
 
 class Stopwatch:

@@ -80,7 +80,6 @@ DATASETS: dict[str, DatasetFacts] = {
 
 CIFAR10_MEAN, CIFAR10_STD = DATASETS["cifar10"].mean, DATASETS["cifar10"].std
 CIFAR100_MEAN, CIFAR100_STD = DATASETS["cifar100"].mean, DATASETS["cifar100"].std
-NUM_CLASSES = {name: facts.num_classes for name, facts in DATASETS.items()}
 
 # Source: https://www.cs.toronto.edu/~kriz/cifar.html; the dataset's files agree.
 CIFAR100_SUPERCLASSES: dict[str, tuple[str, ...]] = {

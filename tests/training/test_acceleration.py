@@ -1,4 +1,4 @@
-"""Accelerated training against plain training of the same network, whoever wrote it."""
+"""Accelerated training against plain training of the same network, a custom one included."""
 
 from __future__ import annotations
 
