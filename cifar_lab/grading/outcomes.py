@@ -7,14 +7,15 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from cifar_lab.data.cifar import DATASETS
 from cifar_lab.data.datasets import default_root, load
 from cifar_lab.data.image_set import ImageSet
+from cifar_lab.data.mirrors import spec_for
 from cifar_lab.grading.isolation.sandbox import Outcome
 from cifar_lab.grading.settings import Settings
 from cifar_lab.grading.verdicts import NotMadeError, SubmissionError
 from cifar_lab.utils.errors import CorruptedDataError, DatasetUnavailableError
 
-CIFAR_FOLDERS = {"cifar10": "cifar-10-batches-py", "cifar100": "cifar-100-python"}
 SHOWN_CHARACTERS = 600
 MOST = 2**53  # larger numbers are no counts, and take long to write down
 MOST_TEXT = 100_000
@@ -198,8 +199,10 @@ def load_test_images(dataset: str, root: Path) -> ImageSet:
     Raises:
         DatasetUnavailableError: The files are not in the folder.
     """
-    if dataset in CIFAR_FOLDERS and not (root / CIFAR_FOLDERS[dataset]).is_dir():
-        raise DatasetUnavailableError(f"There is no {CIFAR_FOLDERS[dataset]} in {root}.")
+    if DATASETS[dataset].archive is not None:
+        folder = spec_for(dataset).folder
+        if not (root / folder).is_dir():
+            raise DatasetUnavailableError(f"There is no {folder} in {root}.")
     return load(dataset, root).test
 
 
