@@ -10,6 +10,7 @@ from functools import lru_cache
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from cifar_lab.data.batches import (
     Loader,
@@ -24,7 +25,7 @@ from cifar_lab.data.datasets import load
 from cifar_lab.data.image_set import ImageSet, Role
 from cifar_lab.models.counting import MAX_PARAMETERS, count_parameters
 from cifar_lab.models.forward import check_logits, device_of, logits_in, run_model
-from cifar_lab.models.inspection import evaluation_mode, materialize
+from cifar_lab.models.inspection import evaluation_mode, materialize, require_network
 from cifar_lab.models.layout import find_layout, is_written_here
 from cifar_lab.utils.plain import as_whole
 
@@ -50,8 +51,17 @@ def predict(
 
     Raises:
         ValueError, TypeError: There are no batches, they are not images and labels, or the model's
-            outputs don't match the classes.
+            outputs don't match the classes; or the model is a class, not a network.
+
+    Example:
+        >>> import cifar_lab as lab
+        >>> test = lab.load("synthetic").test
+        >>> logits, labels = lab.predict(lab.build_model("mlp"), test)
+        >>> predictions = logits.argmax(dim=1)  # one class number per image
+        >>> predictions.shape == labels.shape == (len(test),)
+        True
     """
+    require_network(model)
     device = device_of(model)
     num_classes = num_classes_of(data)
     logits, labels = torch.empty(0, device=device), torch.empty(0, dtype=torch.int64, device=device)
@@ -95,6 +105,12 @@ def test_accuracy(model: nn.Module, loader: ImageSet | Loader) -> float:
     return _percent_right(*predict(model, loader))
 
 
+def accuracy_and_loss(model: nn.Module, loader: ImageSet | Loader) -> tuple[float, float]:
+    """Return `test_accuracy` and the images' mean cross-entropy, from the same logits."""
+    logits, labels = predict(model, loader)
+    return _percent_right(logits, labels), functional.cross_entropy(logits, labels).item()
+
+
 test_accuracy.__test__ = False  # type: ignore[attr-defined]  # pytest: not a test, in spite of its name
 
 
@@ -119,7 +135,7 @@ def evaluate(
         The top-1 accuracy in percent.
 
     Raises:
-        TypeError: The model is not a `torch.nn.Module`.
+        TypeError: The model is not a `torch.nn.Module`, but its class, say.
         ValueError: The model has too many parameters, the images are not test images, or `predict`
             can't run the model on them.
 
@@ -129,11 +145,7 @@ def evaluate(
         >>> accuracy = lab.evaluate(model, lab.load("synthetic").test)  # doctest: +ELLIPSIS
         Test accuracy: ... %
     """
-    if not isinstance(model, nn.Module):
-        raise TypeError(
-            f"This is a {type(model).__name__}; expected a torch.nn.Module. Give the model, "
-            "evaluate(model)."
-        )
+    require_network(model)
     parameters = count_parameters(model)
     if parameters >= max_parameters:
         raise ValueError(

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -11,6 +12,7 @@ from torch.utils.data import DataLoader
 from cifar_lab.data.batches import Batches
 from cifar_lab.data.image_set import ImageSet, Role, Uses
 from cifar_lab.evaluation import (
+    accuracy_and_loss,
     accuracy_under_shift,
     confusion_matrix,
     evaluate,
@@ -181,9 +183,27 @@ def test_a_model_with_a_million_parameters_is_refused_and_one_below_is_not(test:
     evaluate(model, test)
 
 
-def test_only_a_module_is_evaluated(test: ImageSet) -> None:
-    with pytest.raises(TypeError, match="This is a function; expected a torch.nn.Module"):
-        evaluate(lambda images: images, test)
+class OfClass(nn.Module):
+    pass
+
+
+@pytest.mark.parametrize("measure", [evaluate, predict, test_accuracy])
+def test_only_a_network_is_evaluated(test: ImageSet, measure: Callable[..., object]) -> None:
+    with pytest.raises(TypeError, match=r"OfClass is a class; expected a network. .*OfClass\(\)"):
+        measure(OfClass, test)
+    with pytest.raises(TypeError, match="The model is a function; expected a torch.nn.Module"):
+        measure(lambda images: images, test)
+
+
+def test_accuracy_and_loss_come_from_one_pass(test: ImageSet) -> None:
+    model, passes = linear(10), []
+    model.register_forward_hook(lambda module, given, output: passes.append(len(output)))
+    accuracy, loss = accuracy_and_loss(model, Batches(test, 7, device="cpu"))
+    assert sum(passes) == len(test)
+    logits, labels = predict(model, test)
+    chances = logits.double().softmax(dim=1)[torch.arange(len(test)), labels]
+    assert loss == pytest.approx(-chances.log().mean().item(), rel=1e-5)
+    assert accuracy == test_accuracy(model, test)
 
 
 def test_every_evaluation_is_counted_through_copies_too(test: ImageSet) -> None:

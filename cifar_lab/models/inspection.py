@@ -15,6 +15,19 @@ from cifar_lab.utils.seeding import random_state_kept
 IMAGE_SHAPE = (3, 32, 32)
 
 
+def require_network(model: object) -> None:
+    """Raise a TypeError unless this is a network: its class is not, nor is its `state_dict`."""
+    if isinstance(model, nn.Module):
+        return
+    if isinstance(model, type):
+        name = model.__name__
+        raise TypeError(f"{name} is a class; expected a network. Make one of it: {name}().")
+    raise TypeError(
+        f"The model is a {type(model).__name__}; expected a torch.nn.Module, such as "
+        'cifar_lab.build_model("convnet").'
+    )
+
+
 @contextmanager
 def evaluation_mode(model: nn.Module) -> Iterator[None]:
     """Put the model into eval mode for the block; afterwards each module has its mode back."""

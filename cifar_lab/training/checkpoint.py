@@ -3,40 +3,27 @@
 from __future__ import annotations
 
 import glob
-import io
-import pickle
-import re
-from collections.abc import Callable, Mapping
-from contextlib import nullcontext
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import nn
 
 from cifar_lab.data.leakage import dataset_of
 from cifar_lab.models.former import present_digest
 from cifar_lab.models.wrapping import load_plain_state, unwrap
+from cifar_lab.training.plain_files import load_plain, write_checked
+from cifar_lab.training.plain_files import to_bytes as to_bytes
 from cifar_lab.training.recipe import Recipe
 from cifar_lab.training.state import TrainingState
-from cifar_lab.utils.files import copy_atomically, user_path, write_atomically
+from cifar_lab.utils.console import say
+from cifar_lab.utils.files import copy_atomically, user_path
 from cifar_lab.utils.plain import plain
+from cifar_lab.utils.wording import counted
 
 CHECKPOINT_FORMAT = "cifar-lab checkpoint 1"
-_builders = {"scalar": np.float64().__reduce__()[0], "_reconstruct": np.zeros(0).__reduce__()[0]}
-# Types of numpy's numbers that a file may hold in addition to weights, such as an accuracy.
-NUMPY_NUMBERS: list[Any] = [
-    np.ndarray,
-    np.dtype,
-    *{type(np.dtype(code)) for code in "?bhilqBHILQefd"},
-    *(
-        (build, f"numpy.{core}.multiarray.{name}")
-        for core in ("core", "_core")
-        for name, build in _builders.items()
-    ),
-]
 WEIGHTS_NAMES = ("model_state_dict", "state_dict", "model")  # in a custom checkpoint
 
 
@@ -48,8 +35,12 @@ def save_weights(model: nn.Module, path: str | Path) -> None:
     Raises:
         ValueError: The `state_dict` holds an object that can't be loaded without running code.
         OSError: The file can't be written.
+
+    Example:
+        >>> import cifar_lab as lab
+        >>> lab.save_weights(lab.build_model("mlp"), "weights.pt")
     """
-    _write_checked(path, weights_of(model))
+    write_checked(path, weights_of(model))
 
 
 def weights_of(model: nn.Module) -> dict[str, Any]:
@@ -70,13 +61,21 @@ def load_weights(model: nn.Module, path: str | Path) -> None:
     Raises:
         FileNotFoundError: There is no such file.
         ValueError: The file is damaged, holds no `state_dict`, or another model's.
+
+    Example:
+        >>> import cifar_lab as lab, torch
+        >>> trained, model = lab.build_model("mlp"), lab.build_model("mlp")
+        >>> torch.save(trained.state_dict(), "weights.pt")  # or lab.save_weights
+        >>> lab.load_weights(model, "weights.pt")
+        >>> all(map(torch.equal, trained.parameters(), model.parameters()))
+        True
     """
     path = user_path(path)
     if not path.is_file():
         raise FileNotFoundError(
             f"No weights at {path}. Train the model first, or correct the path."
         )
-    weights = _load_plain(
+    weights = load_plain(
         path,
         f"{path} is damaged or holds more than weights; expected a state_dict saved with "
         "torch.save(model.state_dict(), path). Save it again, or train again.",
@@ -127,58 +126,7 @@ def save_checkpoint(path: str | Path, state: TrainingState, run: Mapping[str, An
         if path.exists():
             copy_atomically(path, _previous(path))
 
-    _write_checked(path, content, then=keep_previous)
-
-
-def to_bytes(content: Any) -> bytes:
-    """Return `torch.save`'s bytes of tensors and plain values, after a check that they load again.
-
-    Raises:
-        ValueError: The content holds something else, which the message names.
-    """
-    file = _serialised(content)
-    _check_readable(file)
-    return file.getvalue()
-
-
-def _write_checked(
-    path: str | Path, content: Any, *, then: Callable[[], None] = lambda: None
-) -> None:
-    """Write a temporary file, check that it loads, call `then`, and rename the file to `path`."""
-
-    def check(temporary: Path) -> None:
-        _check_readable(temporary)
-        then()
-
-    # In memory first: torch.save's own error for a full disk does not name the disk.
-    file = _serialised(content)
-    write_atomically(path, lambda target: target.write(file.getbuffer()), check=check)
-
-
-def _serialised(content: Any) -> io.BytesIO:
-    file = io.BytesIO()
-    try:
-        torch.save(content, file)
-    except (pickle.PicklingError, AttributeError, TypeError) as error:  # a lambda, a lock, ...
-        raise _unreadable(str(error)) from error
-    file.seek(0)
-    return file
-
-
-def _check_readable(file: Path | io.BytesIO) -> None:
-    try:
-        torch.load(file, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        kinds = re.findall(r"GLOBAL ([\w.]*\w)", str(error))
-        raise _unreadable(f"it holds a {kinds[0]}" if kinds else str(error)) from error
-
-
-def _unreadable(reason: str) -> ValueError:
-    return ValueError(
-        f"This can't be saved so that it loads again: {reason}. Expected tensors, numbers, texts, "
-        "and lists and dicts of them. Check the model's state_dict for other objects "
-        "(get_extra_state)."
-    )
+    write_checked(path, content, then=keep_previous)
 
 
 @dataclass(frozen=True)
@@ -209,6 +157,8 @@ def begin_or_resume(
 ) -> None:
     """Load the state from the checkpoint; leave it as it is where there is no checkpoint yet.
 
+    A recipe with more epochs than the checkpoint's, and equal otherwise, trains the run on.
+
     Raises:
         FileExistsError: There is a checkpoint, and `resume` is False.
         IsADirectoryError: The path is that of a folder.
@@ -227,19 +177,21 @@ def begin_or_resume(
             "move it away to start from scratch."
         )
     remedy = f"Move it away to start from scratch{_previous_hint(path)}."
-    content = _load_plain(path, f"{path} is damaged or no checkpoint of a training run. {remedy}")
+    content = load_plain(path, f"{path} is damaged or no checkpoint of a training run. {remedy}")
     if not isinstance(content, dict) or content.get("format") != CHECKPOINT_FORMAT:
         raise ValueError(f"{path} is no checkpoint of a training run. {remedy}")
-    here = state.recipe.to_dict() | plain(run)
     try:
         # `from_dict` gives settings that the file is too old to have their defaults.
-        there = Recipe.from_dict(content["recipe"]).to_dict() | _run_of(content)
+        there = Recipe.from_dict(content["recipe"])
     except (TypeError, ValueError) as error:
         raise ValueError(f"{path} is of another version of cifar_lab: {error}. {remedy}") from error
+    trains_on = state.recipe.extends(there)
+    here = (there if trains_on else state.recipe).to_dict() | plain(run)
+    saved = there.to_dict() | _run_of(content)
     differences = [
-        f"{name} is {value!r} here, {there[name]!r} there"
+        f"{name} is {value!r} here, {saved[name]!r} there"
         for name, value in here.items()
-        if name in there and value != there[name]  # files of earlier versions lack some facts
+        if name in saved and value != saved[name]  # files of earlier versions lack some facts
     ]
     if differences:
         raise ValueError(
@@ -253,6 +205,21 @@ def begin_or_resume(
             f"{path} does not fit this {type(unwrap(state.model)).__name__}: {error} "
             "Resume with the model that the run began with."
         ) from error
+    if trains_on:
+        state.stopped = False  # an end that a callback asked for counts no more
+        if not state.finished:
+            _say_trained_on(path, state, there)
+
+
+def _say_trained_on(path: Path, state: TrainingState, before: Recipe) -> None:
+    epochs = state.recipe.epochs
+    schedule = ""
+    if state.recipe.schedule != "constant" and state.scheduler is None:
+        schedule = f" From here on the learning rate follows the schedule of {epochs} epochs."
+    say(
+        f"Training on: {path} holds {counted(len(state.history), 'epoch')} of a run of "
+        f"{before.epochs}, which now gets {epochs}.{schedule}"
+    )
 
 
 def saved_precision(path: str | Path | None) -> str | None:
@@ -269,14 +236,18 @@ def saved_precision(path: str | Path | None) -> str | None:
 def is_of(path: str | Path, recipe: Recipe, dataset: str, architecture: str) -> bool:
     """Return whether the checkpoint is of this recipe, dataset and architecture, or unreadable.
 
-    `begin_or_resume` explains why a file is unreadable, and also compares the images themselves.
+    The recipe may have more epochs where the checkpoint's run is the beginning of its own, as at a
+    constant learning rate. `begin_or_resume` explains why a file is unreadable, and also compares
+    the images themselves.
     """
     try:
         content = torch.load(user_path(path), map_location="cpu", weights_only=True)
         there = Recipe.from_dict(content["recipe"])
         run = {"images": "", "model": architecture, **_run_of(content)}
-        return (there, run["model"]) == (recipe, architecture) and (
-            dataset_of(run["images"]) in ("", dataset)
+        return (
+            (there == recipe or recipe.begins_as(there))
+            and run["model"] == architecture
+            and dataset_of(run["images"]) in ("", dataset)
         )
     except Exception:  # a damaged file makes torch.load raise almost anything
         return True
@@ -299,13 +270,3 @@ def _previous_hint(path: Path) -> str:
     if not previous.exists():
         return ""
     return f", or resume from the one saved before it: rename {previous.name} to {path.name}"
-
-
-def _load_plain(path: str | Path, message: str) -> Any:
-    """Load tensors and plain values from a file, or raise a ValueError with the message."""
-    allowed = getattr(torch.serialization, "safe_globals", nullcontext)(NUMPY_NUMBERS)
-    try:
-        with allowed:
-            return torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # a damaged file makes torch.load raise almost anything
-        raise ValueError(message) from error

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 
 import torch
 from torch import Tensor, nn
@@ -10,11 +11,22 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils.data import DataLoader
 
 from cifar_lab.data.batches import Batches, Loader, as_loader, batches_on, check_class_numbers
-from cifar_lab.data.image_set import ImageSet
+from cifar_lab.data.image_set import Data, ImageSet
+from cifar_lab.data.leakage import training_batches
 from cifar_lab.models.forward import run_model
 from cifar_lab.models.inspection import untouched
 from cifar_lab.training.recipe import Recipe
 from cifar_lab.utils.seeding import random_state_kept
+
+
+def refuse_datasets(**arguments: object) -> None:
+    """Raise a TypeError where a whole dataset is given in the place of some of its images."""
+    for name, data in arguments.items():
+        if isinstance(data, Data):
+            raise TypeError(
+                f"{name} is {data!r}; expected some of its images, such as data.train, or "
+                "train, validation = cifar_lab.split(data.train, seed=0)."
+            )
 
 
 def refuse_what_needs_images(recipe: Recipe) -> None:
@@ -42,6 +54,22 @@ def refuse_unreadable(data: ImageSet | Loader | None, device: torch.device) -> N
     if data is None or isinstance(data, ImageSet):
         return
     check_class_numbers(first_batch(as_loader(data, 1, device), device)[1])
+
+
+def batches_to_train(loader: Loader, device: torch.device) -> Iterator[tuple[Tensor, Tensor]]:
+    """Return a loader's batches, checked and moved to the device; refuse test images.
+
+    Raises:
+        LeakedTestImagesError: The loader is known to hold test images.
+        TypeError, ValueError: A batch is not as `batches_on` expects it, or these are images.
+    """
+    if isinstance(loader, ImageSet | Data):
+        images = "data.train" if isinstance(loader, Data) else "images"
+        raise TypeError(
+            f"This is {loader!r}; expected batches. Wrap the images: "
+            f"cifar_lab.Batches({images}, 64, shuffle=True)."
+        )
+    return training_batches(loader, device)
 
 
 def first_batch(loader: Loader, device: torch.device) -> tuple[Tensor, Tensor]:

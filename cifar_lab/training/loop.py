@@ -10,29 +10,25 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from cifar_lab.data.batches import Loader, num_classes_of
 from cifar_lab.data.image_set import ImageSet
-from cifar_lab.data.leakage import training_batches
 from cifar_lab.models.forward import LogitsCheck, device_of, logits_in, run_model
+from cifar_lab.models.inspection import require_network
 from cifar_lab.training.batch_norm import reestimate_norms
-from cifar_lab.training.losses import Losses
+from cifar_lab.training.custom import OptimizerSource, SchedulerSource
+from cifar_lab.training.data_checks import batches_to_train
+from cifar_lab.training.history import EpochRecord, History
+from cifar_lab.training.losses import Losses, LossFunction, batch_loss
 from cifar_lab.training.optimizers import keep_averages_normal
-from cifar_lab.training.precision import AUTOCAST_TYPES
+from cifar_lab.training.precision import autocast
 from cifar_lab.training.prepare import prepare
+from cifar_lab.training.progress import Callback
 from cifar_lab.training.recipe import Recipe
-from cifar_lab.training.state import EpochRecord
-
-LossFunction = Callable[[Tensor, Tensor], Tensor]
-"""A function of logits (N, num_classes) and labels, (N,) or soft, that returns the mean loss."""
-
-AUXILIARY_WEIGHT = 0.3  # the weight of each auxiliary loss, as in GoogLeNet (Szegedy et al. 2014)
 
 
 def train_epoch(
@@ -81,19 +77,18 @@ def train_epoch(
         >>> losses[1] < losses[0]
         True
     """
+    require_network(model)
     device = device_of(model)
-    batches = training_batches(loader, device)
+    batches = batches_to_train(loader, device)
     scaler = scaler or torch.amp.GradScaler(device.type, enabled=precision == "fp16")
     losses, check_logits = Losses(), LogitsCheck(num_classes_of(loader))
     keep_averages_normal(optimizer)
     model.train()
     for images, labels in batches:
-        with _autocast(device, precision):
-            logits, *auxiliary = logits_in(run_model(model, images))
-            check_logits(logits, labels)
-            loss = loss_fn(logits, labels)
-            for further in auxiliary:
-                loss = loss + AUXILIARY_WEIGHT * loss_fn(further, labels)
+        with autocast(device, precision):
+            outputs = logits_in(run_model(model, images))
+            check_logits(outputs[0], labels)
+            loss = batch_loss(loss_fn, outputs, labels)
         optimizer.zero_grad()
         scaler.scale(loss).backward()
         if gradient_clip is not None:
@@ -105,12 +100,6 @@ def train_epoch(
         if after_step is not None:
             after_step(losses.count)
     return losses.mean()
-
-
-def _autocast(device: torch.device, precision: str) -> AbstractContextManager[Any]:
-    if precision == "fp32":
-        return nullcontext()
-    return torch.autocast(device.type, AUTOCAST_TYPES[precision])
 
 
 def fit(
@@ -125,8 +114,13 @@ def fit(
     checkpoint: str | Path | None = None,
     resume: bool = False,
     on_epoch: Callable[[EpochRecord], None] | None = None,
+    callback: Callback | None = None,
+    loss_fn: LossFunction | None = None,
+    optimizer: OptimizerSource | None = None,
+    scheduler: SchedulerSource | None = None,
     progress: bool = True,
-) -> list[EpochRecord]:
+    title: str = "",
+) -> History:
     """Train a model by a recipe and return one record per epoch.
 
     On one machine and number of threads the run is a function of the model's weights, the images,
@@ -146,17 +140,29 @@ def fit(
         checkpoint: The file in which all that resuming needs is saved after each epoch.
         resume: Whether to resume from the checkpoint, if there is one already. On the CPU the
             resumed run ends with the same weights, to the bit, as one that was never interrupted,
-            if `train` is an ImageSet or a loader that draws from the global generators alone.
+            if `train` is an ImageSet or a loader that draws from the global generators alone. A
+            recipe with more epochs than the saved run had trains it on.
         on_epoch: Is called with the epoch's record after each epoch, for example to save weights.
+        callback: Is called after each epoch with a `Progress` (the model, the optimizer, the
+            epoch's record, the history); training ends after the epoch where it returns True.
+        loss_fn: Maps logits and labels to the batch's mean loss; None for cross-entropy with the
+            recipe's label smoothing. With CutMix or MixUp the labels are soft.
+        optimizer: An optimizer over the model's parameters, or a function that builds one from
+            them, such as `partial(torch.optim.RMSprop, lr=1e-3)`; None for the recipe's, whose
+            settings are not used otherwise. The recipe's schedule scales its learning rate.
+        scheduler: A scheduler of that optimizer, or a function that builds one from the optimizer;
+            None for the recipe's schedule. It makes one step per epoch; `ReduceLROnPlateau` gets
+            the validation loss.
         progress: Whether to print an estimate of the time, a bar, and one line per epoch.
+        title: Names the run in the callback's `Progress`.
 
     Returns:
-        One record per epoch, with the loss, the accuracies and the seconds.
+        One record per epoch, with the losses, the accuracies and the seconds.
 
     Raises:
         ValueError, TypeError: There are test images among the training images; the loader is empty
-            or its batches are of another kind; the classes don't match the model's outputs; or the
-            checkpoint is damaged or that of another run.
+            or its batches are of another kind; the classes don't match the model's outputs; the
+            checkpoint is damaged or that of another run; or the model is a class.
         FileExistsError: There is a checkpoint, and `resume` is False.
         TrainingDivergedError: The loss became NaN or infinite; the message says in which epoch.
 
@@ -168,6 +174,9 @@ def fit(
         >>> history = lab.fit(model, train, recipe, validation=validation, progress=False)
         >>> [record.epoch for record in history]
         [1, 2]
+        >>> import torch
+        >>> rmsprop = torch.optim.RMSprop(model.parameters(), lr=1e-4)
+        >>> more = lab.fit(model, train, recipe, optimizer=rmsprop, progress=False)
     """
     # Prepare
     setup = prepare(
@@ -180,6 +189,9 @@ def fit(
         device=device,
         checkpoint=checkpoint,
         resume=resume,
+        loss_fn=loss_fn,
+        optimizer=optimizer,
+        scheduler=scheduler,
         progress=progress,
     )
     state = setup.state
@@ -200,16 +212,14 @@ def fit(
                 gradient_clip=recipe.gradient_clip,
                 after_step=setup.after_step,
             )
-        seconds = time.perf_counter() - start
-        record = EpochRecord(epoch + 1, train_loss, *setup.accuracies(), seconds)
+        record = setup.measure(train_loss, seconds=time.perf_counter() - start)
         state.add(record)
-        if progress:
-            print(record)
+        setup.announcer.after_epoch(record)
         setup.checkpoint.save(state)
-        if on_epoch is not None:
-            on_epoch(record)
+        setup.call(record, callback, on_epoch, title)
 
     # Leave the final weights
+    setup.announcer.end()
     state.leave_final_weights()
     if recipe.reestimate_norms and isinstance(train, ImageSet):
         with setup.acceleration.within(model):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Sequence
 from statistics import fmean
 
 import torch
@@ -10,7 +11,33 @@ from torch import Tensor
 
 from cifar_lab.utils.errors import TrainingDivergedError
 
+LossFunction = Callable[[Tensor, Tensor], Tensor]
+"""A function of logits (N, num_classes) and labels, (N,) or soft, that returns the mean loss."""
+
+AUXILIARY_WEIGHT = 0.3  # the weight of each auxiliary loss, as in GoogLeNet (Szegedy et al. 2014)
 STEPS_BETWEEN_CHECKS = 50  # not each step, since reading a loss makes the host wait for the device
+
+
+def batch_loss(loss_fn: LossFunction, outputs: Sequence[Tensor], labels: Tensor) -> Tensor:
+    """Return a batch's loss: that of the first logits, and 0.3 times that of each further ones.
+
+    Raises:
+        TypeError, ValueError: The loss is not one number.
+    """
+    loss = loss_fn(outputs[0], labels)
+    for further in outputs[1:]:
+        loss = loss + AUXILIARY_WEIGHT * loss_fn(further, labels)
+    if not torch.is_tensor(loss):
+        raise TypeError(
+            f"loss_fn returned a {type(loss).__name__}; expected a tensor with the mean loss of "
+            "the batch, computed from the logits by PyTorch's functions."
+        )
+    if loss.numel() != 1:
+        raise ValueError(
+            f"loss_fn returned shape {tuple(loss.shape)}; expected one number, the mean loss of "
+            'the batch. Leave out reduction="none", or take .mean().'
+        )
+    return loss
 
 
 class Losses:
@@ -32,7 +59,7 @@ class Losses:
             TrainingDivergedError: The loss of one of the latest steps is NaN or infinite.
         """
         self.count += 1
-        self._unread.append(loss.detach())
+        self._unread.append(loss.detach().reshape(()))
         if len(self._unread) == STEPS_BETWEEN_CHECKS:
             self._check()
 

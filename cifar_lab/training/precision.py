@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
@@ -45,6 +46,13 @@ def resolve_precision(precision: str, device: torch.device) -> str:
     if device.type == "cuda":
         return "bf16" if torch.cuda.get_device_capability(device) >= (8, 0) else "fp16"
     return cpu_precision(cpu_capabilities()) if device.type == "cpu" else "fp32"
+
+
+def autocast(device: torch.device, precision: str) -> AbstractContextManager[Any]:
+    """Return a block in which a forward pass computes in the precision."""
+    if precision == "fp32":
+        return nullcontext()
+    return torch.autocast(device.type, AUTOCAST_TYPES[precision])
 
 
 def cpu_capabilities() -> dict[str, Any]:

@@ -9,6 +9,7 @@ from typing import Any
 
 from cifar_lab.data.augment import Compose, CutMix, MixUp, describe, from_description
 from cifar_lab.data.augment.common import Transform
+from cifar_lab.training.recipe_words import answering_other_names, in_lines, optimizer_name
 from cifar_lab.utils.errors import unknown_name
 from cifar_lab.utils.plain import as_flag, as_number, as_whole, plain
 
@@ -42,14 +43,14 @@ FLAGS = ("nesterov", "keep_best", "channels_last", "reestimate_norms")
 SCHEDULES = ("constant", "cosine", "one-cycle")
 SCHEDULE_INTERVALS = ("step", "epoch")
 NAMES = {
-    "optimizer": OPTIMIZERS,
     "precision": PRECISIONS,
     "schedule": SCHEDULES,
     "schedule_per": SCHEDULE_INTERVALS,
 }
 
 
-@dataclass(frozen=True)
+@answering_other_names
+@dataclass(frozen=True, repr=False)
 class Recipe:
     """Everything about a training run but its data, its model and its seed.
 
@@ -74,7 +75,9 @@ class Recipe:
             the model, not those of the last epoch.
         patience: Training stops after this many epochs without a better validation accuracy; None
             for never.
-        augment: The transforms of `cifar_lab.augment` for training images, in order.
+        augment: The transforms for training images, in order: those of `cifar_lab.augment`, which
+            change whole batches, and any function of one image (C, H, W) in [0, 1], such as
+            torchvision's transforms, which is applied to one image at a time on the CPU.
         mix: `CutMix` or `MixUp`, after the transforms; None for neither.
         precision: The precision of the forward and backward pass: "fp32", "bf16", "fp16" (with a
             gradient scaler; CUDA only), or "auto", the fastest that the device has in hardware.
@@ -102,6 +105,8 @@ class Recipe:
         ... )
         >>> recipe.with_epochs(10).epochs
         10
+        >>> lab.Recipe(epochs=3, batch_size=64, optimizer="adam", learning_rate=1e-3)
+        Recipe(epochs=3, batch_size=64, optimizer='adam', learning_rate=0.001)
     """
 
     epochs: int
@@ -149,6 +154,7 @@ class Recipe:
             if getattr(self, name) not in known:
                 raise unknown_name(name, getattr(self, name), known)
             self._set(name, str(getattr(self, name)))
+        self._set("optimizer", optimizer_name(self.optimizer, OPTIMIZERS))
 
     def _set(self, name: str, value: object) -> None:
         object.__setattr__(self, name, value)
@@ -191,15 +197,16 @@ class Recipe:
 
     def _check_transforms(self) -> None:
         if not isinstance(self.augment, tuple | list):
-            raise ValueError(f"augment is {self.augment!r}; expected a tuple of transforms.")
-        self._set("augment", tuple(self.augment))
+            raise ValueError(
+                f"augment is {self.augment!r}; expected a tuple of transforms, such as "
+                "augment=(RandomCrop(), RandomHorizontalFlip())."
+            )
+        self._set("augment", Compose(tuple(self.augment)).transforms)
         if self.mix is not None and not isinstance(self.mix, CutMix | MixUp):
             raise ValueError(
                 f"mix is {self.mix!r}; expected CutMix(...) or MixUp(...) of cifar_lab.augment, "
                 "or None."
             )
-        Compose(self.augment)  # refuses CutMix and MixUp
-        self.to_dict()  # refuses what a checkpoint can't hold
 
     def _check_epochs(self) -> None:
         if self.unmixed_epochs > self.epochs:
@@ -239,6 +246,26 @@ class Recipe:
         return dataclasses.replace(
             self, epochs=epochs, warmup_epochs=warmup, unmixed_epochs=unmixed
         )
+
+    def extends(self, other: Recipe) -> bool:
+        """Return whether this is the other recipe with more epochs, alone or by `with_epochs`."""
+        return self.epochs > other.epochs and self in (
+            dataclasses.replace(other, epochs=self.epochs),
+            other.with_epochs(self.epochs),
+        )
+
+    def begins_as(self, other: Recipe) -> bool:
+        """Return whether the other recipe's run is, step by step, the beginning of this one's."""
+        return (
+            self.schedule == "constant"
+            and not self.unmixed_epochs
+            and self == dataclasses.replace(other, epochs=self.epochs)
+            and self.epochs > other.epochs
+        )
+
+    def __repr__(self) -> str:
+        """Return the settings that differ from the default."""
+        return in_lines("Recipe", {name: getattr(self, name) for name in self.settings()})
 
     def to_dict(self) -> dict[str, Any]:
         """Return the recipe as data for JSON, from which `from_dict` builds an equal one."""

@@ -5,44 +5,24 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.optim.lr_scheduler import ReduceLROnPlateau
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from cifar_lab.models.wrapping import load_plain_state, plain_state, state_for, unwrap
+from cifar_lab.training.custom import (
+    OptimizerSource,
+    SchedulerSource,
+    custom_optimizer,
+    custom_scheduler,
+)
+from cifar_lab.training.history import EpochRecord, History
 from cifar_lab.training.optimizers import build_optimizer
 from cifar_lab.training.recipe import Recipe
-
-
-@dataclass(frozen=True)
-class EpochRecord:
-    """One epoch of a training run.
-
-    Attributes:
-        epoch: The epoch's number, 1 for the first.
-        train_loss: The mean of the batches' mean losses, measured while the weights were changing.
-        validation_accuracy: The accuracy in percent after the epoch; None without validation
-            images.
-        test_accuracy: The accuracy in percent after the epoch; None without test images.
-        seconds: The wall time of the epoch's training, without the evaluation.
-    """
-
-    epoch: int
-    train_loss: float
-    validation_accuracy: float | None
-    test_accuracy: float | None
-    seconds: float
-
-    def __str__(self) -> str:
-        parts = [f"epoch {self.epoch:3d}", f"train loss {self.train_loss:.4f}"]
-        if self.validation_accuracy is not None:
-            parts.append(f"validation accuracy {self.validation_accuracy:.2f} %")
-        if self.test_accuracy is not None:
-            parts.append(f"test accuracy {self.test_accuracy:.2f} %")
-        return "   ".join([*parts, f"{self.seconds:.1f} s"])
 
 
 class MovingAverage:
@@ -116,18 +96,34 @@ class TrainingState:
         model: The model, on the device where it is trained.
         recipe: Says which optimizer and average there are, and with which settings.
         precision: The precision; with "fp16" the gradients are scaled.
+        optimizer: An optimizer in the place of the recipe's; see `fit`.
+        scheduler: A scheduler in the place of the recipe's schedule; see `fit`.
     """
 
-    def __init__(self, model: nn.Module, recipe: Recipe, precision: str) -> None:
+    def __init__(
+        self,
+        model: nn.Module,
+        recipe: Recipe,
+        precision: str,
+        optimizer: OptimizerSource | None = None,
+        scheduler: SchedulerSource | None = None,
+    ) -> None:
         device = next(model.parameters(), torch.empty(0)).device
         self.model = model
         self.recipe = recipe
-        self.optimizer = build_optimizer(recipe, model)
+        if optimizer is None:
+            self.optimizer = build_optimizer(recipe, model)
+        else:
+            self.optimizer = custom_optimizer(optimizer, model)
+        self._is_custom = optimizer is not None
+        self.scheduler = None if scheduler is None else custom_scheduler(scheduler, self.optimizer)
         self.scaler = torch.amp.GradScaler(device.type, enabled=precision == "fp16")
         self.average: MovingAverage | None = None
         if recipe.ema_decay is not None:
             self.average = MovingAverage(model, recipe.ema_decay)
-        self.history: list[EpochRecord] = []
+        self.history = History()
+        self.last_learning_rate: float | None = None
+        self.stopped = False
         self.best_epoch = 0
         self.best_weights: dict[str, Tensor] | None = None
 
@@ -142,16 +138,35 @@ class TrainingState:
 
     @property
     def finished(self) -> bool:
-        """Return whether all epochs are done, or the patience is exhausted."""
-        epoch, patience = len(self.history), self.recipe.patience
-        return epoch == self.recipe.epochs or (
-            patience is not None and epoch - self.best_epoch >= patience
-        )
+        """Return whether all epochs are done, the patience is exhausted, or a callback said so."""
+        return self.stopped or self.impatient or len(self.history) == self.recipe.epochs
+
+    @property
+    def impatient(self) -> bool:
+        """Return whether the recipe's patience is exhausted."""
+        patience = self.recipe.patience
+        return patience is not None and len(self.history) - self.best_epoch >= patience
 
     def set_learning_rate(self, learning_rate: float) -> None:
-        """Set the optimizer's learning rate for the next step; some groups get a share of it."""
+        """Set the optimizer's learning rate for the next step, unless a scheduler does.
+
+        Some groups of a recipe's optimizer get a share of it. The groups of a custom optimizer get
+        their own rates, times the factor that the recipe's schedule has reached.
+        """
+        if self.scheduler is not None:
+            return
         for group in self.optimizer.param_groups:
-            group["lr"] = learning_rate * group.get("share", 1.0)
+            if self._is_custom:
+                full_rate = group.setdefault("initial_lr", group["lr"])  # PyTorch's name for it
+                group["lr"] = full_rate * (learning_rate / self.recipe.learning_rate)
+            else:
+                group["lr"] = learning_rate * group.get("share", 1.0)
+
+    def after_step(self, next_learning_rate: float) -> None:
+        """Update the average, note the step's learning rate, and set that of the next step."""
+        self.update_average()
+        self.last_learning_rate = float(self.optimizer.param_groups[0]["lr"])
+        self.set_learning_rate(next_learning_rate)
 
     def update_average(self) -> None:
         """Update the moving average, if there is one."""
@@ -159,8 +174,16 @@ class TrainingState:
             self.average.update()
 
     def add(self, record: EpochRecord) -> None:
-        """Add an epoch's record; keep the weights if they are the best on validation so far."""
+        """Add an epoch's record; keep the weights if they are the best on validation so far.
+
+        A scheduler makes its step.
+        """
         self.history.append(record)
+        if isinstance(self.scheduler, ReduceLROnPlateau):
+            assert record.validation_loss is not None  # `prepare` has seen to it
+            self.scheduler.step(record.validation_loss)
+        elif self.scheduler is not None:
+            self.scheduler.step()
         accuracy = record.validation_accuracy
         if accuracy is None:
             return
@@ -186,9 +209,11 @@ class TrainingState:
         return {
             "model": plain_state(self.model.state_dict()),
             "optimizer": self.optimizer.state_dict(),
+            "scheduler": None if self.scheduler is None else self.scheduler.state_dict(),
             "scaler": self.scaler.state_dict(),
             "average": None if self.average is None else self.average.values,
             "history": [asdict(record) for record in self.history],
+            "stopped": self.stopped,
             "best_epoch": self.best_epoch,
             "best_weights": self.best_weights,
         }
@@ -201,9 +226,12 @@ class TrainingState:
         """
         load_plain_state(self.model, state["model"])
         self.optimizer.load_state_dict(state["optimizer"])
+        if self.scheduler is not None:
+            self.scheduler.load_state_dict(state["scheduler"])
         self.scaler.load_state_dict(state["scaler"])
         if self.average is not None:
             self.average.load(state["average"])
-        self.history = [EpochRecord(**record) for record in state["history"]]
+        self.history = History(EpochRecord(**record) for record in state["history"])
+        self.stopped = state.get("stopped", False)  # files of earlier versions lack it
         self.best_epoch = state["best_epoch"]
         self.best_weights = state["best_weights"]

@@ -102,7 +102,7 @@ def test_one_batch_can_be_learnt_by_heart(train: ImageSet) -> None:
 
 
 def test_fit_is_train_epoch_over_shuffled_epochs(train: ImageSet, recipe: Recipe) -> None:
-    """So neither the measured batch nor the progress display touches weights or draws."""
+    """So the progress display touches neither weights nor draws."""
     fitted, printed, by_hand = small_model(), small_model(), small_model()
     history = quietly(fitted, train, recipe, seed=7)
     fit(printed, train, recipe, seed=7, device="cpu", progress=True)
@@ -250,18 +250,18 @@ def test_label_smoothing_spreads_its_share_over_all_classes(
     assert record.train_loss == pytest.approx(expected, rel=1e-5)
 
 
-def test_an_estimate_comes_first_and_then_a_line_an_epoch(
+def test_an_estimate_comes_first_and_then_one_line_per_epoch(
     train: ImageSet, test: ImageSet, recipe: Recipe, capsys: pytest.CaptureFixture[str]
 ) -> None:
     history = fit(small_model(), train, recipe, test=test, device="cpu")
-    estimate, *lines = capsys.readouterr().out.splitlines()
-    assert re.fullmatch(
-        r"Training 2 epochs of 4 batches on cpu in fp32: about \d+\.\d minutes, .*", estimate
-    )
-    assert lines == [str(record) for record in history]
+    begin, estimate, first, last = capsys.readouterr().out.splitlines()
+    assert begin == "Training 2 epochs of 4 batches on cpu in fp32."
+    assert re.fullmatch(r"About \d+ \w+, from the first batches\.", estimate)
+    assert re.fullmatch(f"{re.escape(str(history[0]))}   about \\d+ \\w+ left", first)
+    assert last == str(history[1])
     accuracy = history[0].test_accuracy
-    assert lines[0].startswith(f"epoch   1   train loss {history[0].train_loss:.4f}   test")
-    assert f"test accuracy {accuracy:.2f} %" in lines[0]
+    assert first.startswith(f"epoch   1   train loss {history[0].train_loss:.4f}   test")
+    assert f"test accuracy {accuracy:.2f} %" in first
 
 
 def test_without_progress_nothing_is_printed(
@@ -295,7 +295,7 @@ def test_a_loss_that_diverges_stops_the_run_and_keeps_what_was_saved(
 
 
 def test_a_loss_that_is_nan_at_once_is_placed_too(recipe: Recipe) -> None:
-    """The measured batch, which comes before the first epoch, does not get in the way."""
+    """The trials before the first epoch do not get in the way."""
     images = torch.full((4, 3, 32, 32), float("nan"))
     with pytest.raises(TrainingDivergedError, match="In epoch 1 the loss became nan at step 1"):
         quietly(small_model(), batch_of(images=images), recipe)
@@ -447,7 +447,7 @@ def test_the_last_epochs_train_on_whole_labels(
     monkeypatch.setattr(nn, "CrossEntropyLoss", Watching)
     mixed = replace(recipe, epochs=5, batch_size=25, mix=CutMix(num_classes=10), unmixed_epochs=2)
     quietly(small_model(), train, mixed)
-    assert seen[-10:] == [True] * 2 * 3 + [False] * 2 * 2  # before them, the measured batch
+    assert seen[-10:] == [True] * 2 * 3 + [False] * 2 * 2  # the last are those of training
 
 
 def test_augmentation_of_a_loader_s_batches_is_refused_not_ignored(

@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,7 @@ from cifar_lab.models.whitened import Stage, WhitenedResNet
 from cifar_lab.training.checkpoint import is_of
 from cifar_lab.training.loop import fit
 from cifar_lab.training.recipe import Recipe
+from cifar_lab.training.schedule import learning_rate_at
 
 # Everything at once that has a state of its own.
 RECIPE = Recipe(
@@ -210,6 +212,42 @@ def test_a_finished_run_is_not_trained_again(train: ImageSet, tmp_path: Path) ->
     again, same = train_on(train, checkpoint=path, resume=True, model=small_model(9))
     assert same == history
     assert digest(again) == digest(model)
+
+
+STEADY = Recipe(2, 16, "sgd", 0.05, momentum=0.9, ema_decay=0.9, augment=(RandomCrop(2),))
+
+
+@pytest.mark.parametrize("interrupted", [False, True])
+def test_more_epochs_train_a_run_on_as_if_it_had_had_them_from_the_start(
+    train: ImageSet, tmp_path: Path, capsys: pytest.CaptureFixture[str], interrupted: bool
+) -> None:
+    """At a constant learning rate the first epochs are the same, however many are planned."""
+    path, long = tmp_path / "run.pt", replace(STEADY, epochs=5)
+    whole, history = train_on(train, long)
+    with suppress(StopError):
+        stop = stop_after(1) if interrupted else None
+        train_on(train, STEADY, checkpoint=path, on_epoch=stop)
+    assert is_of(path, long, "synthetic", architecture_digest(small_model()))
+    more, later = train_on(train, long, checkpoint=path, resume=True, model=small_model(9))
+    assert digest(more) == digest(whole)
+    assert [record.train_loss for record in later] == [record.train_loss for record in history]
+    done = "1 epoch" if interrupted else "2 epochs"
+    assert capsys.readouterr().out == (
+        f"Training on: {path} holds {done} of a run of 2, which now gets 5.\n"
+    )
+    with pytest.raises(ValueError, match="epochs is 2 here, 5 there"):
+        train_on(train, STEADY, checkpoint=path, resume=True)
+
+
+def test_a_schedule_is_that_of_the_new_number_of_epochs(
+    train: ImageSet, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    short = replace(RECIPE, epochs=2)
+    train_on(train, short, checkpoint=tmp_path / "run.pt")
+    _, history = train_on(train, RECIPE, checkpoint=tmp_path / "run.pt", resume=True)
+    assert "the learning rate follows the schedule of 4 epochs" in capsys.readouterr().out
+    last = learning_rate_at(RECIPE, 2 + 3 / 4)  # of the third epoch, with four batches
+    assert history[2].learning_rate == pytest.approx(last)
 
 
 def test_a_checkpoint_that_is_not_resumed_is_not_overwritten(
@@ -439,7 +477,7 @@ def test_the_average_is_what_a_loop_by_hand_gives(train: ImageSet) -> None:
         fit(model, train, replace(recipe, ema_decay=None), device="cpu", progress=False)
     finally:
         torch.optim.AdamW = original
-    taken = snapshots[-4:]  # the first ones are of the measured batch
+    taken = snapshots[-4:]
     average = taken[0]
     for weights in taken[1:]:
         average = {

@@ -1,0 +1,123 @@
+"""A run that is ready: all that `fit` does in an epoch besides training."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from tqdm.std import tqdm
+
+from cifar_lab.data.batches import Batches, Loader
+from cifar_lab.data.leakage import Guarded
+from cifar_lab.evaluation import accuracy_and_loss, test_accuracy
+from cifar_lab.training.acceleration import Acceleration
+from cifar_lab.training.announcer import Announcer
+from cifar_lab.training.checkpoint import Checkpoint
+from cifar_lab.training.history import EpochRecord, History
+from cifar_lab.training.losses import LossFunction
+from cifar_lab.training.progress import Callback, Progress, asks_to_stop
+from cifar_lab.training.recipe import Recipe
+from cifar_lab.training.schedule import learning_rate_at
+from cifar_lab.training.state import TrainingState
+from cifar_lab.utils.errors import TrainingDivergedError
+from cifar_lab.utils.seeding import derive_seed, seed_generators
+
+
+@dataclass(frozen=True)
+class Setup:
+    """A training run that is ready to begin, or to be resumed.
+
+    Attributes:
+        recipe: Says how to train.
+        seed: Seeds the random numbers of each epoch.
+        precision: The precision of the forward pass: "fp32", "bf16" or "fp16".
+        train: The training batches.
+        steps: The number of batches in an epoch; infinite where the loader has no len.
+        loss_fn: Maps logits and labels to the batch's mean loss.
+        validation: The validation batches; None for no validation.
+        test: The test batches; None where the test accuracy is not measured.
+        state: Everything that training changes.
+        first_epoch: The number of epochs that were done before this call.
+        acceleration: The way in which the model computes during training.
+        checkpoint: Saves the state.
+        announcer: Prints the lines of the run.
+    """
+
+    recipe: Recipe
+    seed: int
+    precision: str
+    train: Loader
+    steps: float
+    loss_fn: LossFunction
+    validation: Loader | None
+    test: Loader | None
+    state: TrainingState
+    first_epoch: int
+    acceleration: Acceleration
+    checkpoint: Checkpoint
+    announcer: Announcer
+
+    def batches(self, epoch: int) -> Loader:
+        """Seed the generators for an epoch, 0 for the first, and return its training batches."""
+        seed_generators(derive_seed(self.seed, epoch, "dropout"))
+        batches = self.train
+        if isinstance(batches, Batches):
+            batches.epoch = epoch
+        elif epoch == self.first_epoch:
+            batches = Guarded(batches, "training")
+        return tqdm(
+            batches,
+            desc=f"epoch {epoch + 1}/{self.recipe.epochs}",
+            total=None if math.isinf(self.steps) else int(self.steps),
+            leave=False,
+            disable=not self.announcer.enabled,
+        )
+
+    def after_step(self, step: int) -> None:
+        """Update the moving average, and set the next step's learning rate."""
+        position = len(self.state.history) + step / self.steps
+        self.state.after_step(learning_rate_at(self.recipe, position))
+        self.announcer.after_step()
+
+    @contextmanager
+    def training(self, epoch: int) -> Iterator[None]:
+        """Accelerate the model, and add the epoch to the error of a loss that diverges."""
+        self.state.set_learning_rate(learning_rate_at(self.recipe, epoch))
+        try:
+            with self.acceleration.within(self.state.model):
+                yield
+        except TrainingDivergedError as error:
+            raise TrainingDivergedError(f"In epoch {epoch + 1} {error}") from None
+
+    def measure(self, train_loss: float, seconds: float) -> EpochRecord:
+        """Return the epoch's record, with the accuracies and the loss that are to be measured."""
+        state = self.state
+        accuracy = loss = test = None
+        with self.acceleration.within(state.model), state.evaluated() as model:
+            if self.validation is not None:
+                accuracy, loss = accuracy_and_loss(model, self.validation)
+            if self.test is not None:
+                test = test_accuracy(model, self.test)
+        epoch = len(state.history) + 1
+        rate = state.last_learning_rate
+        return EpochRecord(epoch, train_loss, accuracy, test, seconds, loss, rate)
+
+    def call(
+        self,
+        record: EpochRecord,
+        callback: Callback | None,
+        on_epoch: Callable[[EpochRecord], None] | None,
+        title: str,
+    ) -> None:
+        """Call the functions that `fit` was given; save that a callback ended the training."""
+        state = self.state
+        if callback is not None:
+            history = History(state.history)  # the callback's own, which it may change
+            seen = (state.model, state.optimizer, record, history, self.recipe.epochs, title)
+            if asks_to_stop(callback(Progress(*seen))):
+                state.stopped = True
+                self.checkpoint.save(state)
+        if on_epoch is not None:  # last: it may copy the checkpoint
+            on_epoch(record)
