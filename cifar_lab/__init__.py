@@ -12,9 +12,16 @@ when it is first used, so that importing the package takes no time.
 
 import lazy_loader
 
-__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
+__version__ = "0.1.0"
+
+__getattr__, _, __all__ = lazy_loader.attach_stub(__name__, __file__)
 
 # `from cifar_lab import *` brings no rooms, whose names are those of many a notebook's variables.
 ROOMS = {"benchmark", "cli", "data", "evaluation", "experiments"}
 ROOMS |= {"grading", "models", "reporting", "training", "utils"}
 __all__ = sorted(set(__all__) - ROOMS)
+
+
+def __dir__() -> list[str]:
+    """Return the public names, without the rooms that nobody needs to look into."""
+    return sorted([*__all__, "__version__", "reporting"])

@@ -32,7 +32,7 @@ from .evaluation import (
     superclass_confusion,
     test_accuracy,
 )
-from .experiments import published, variants
+from .experiments import exercises, published, variants
 from .experiments.budget import T4_HOUR_FLOPS, check_budget
 from .experiments.catalog import ASSIGNMENT_A_RECIPE, EXPERIMENTS, Experiment
 from .experiments.facts import GROUPS
@@ -44,7 +44,7 @@ from .experiments.published import (
     load_published,
     load_published_run,
 )
-from .experiments.results import Result, find_results, load_result
+from .experiments.results import Result, find_results, load_result, to_frame
 from .experiments.run import run
 from .experiments.submission import submit
 from .experiments.variants import Variant
@@ -75,11 +75,12 @@ from .models import (
 from .models.counting import count_macs, count_parameters, count_training_flops
 from .reporting import discussion, plots, tables
 from .training.checkpoint import load_weights, save_weights
+from .training.history import EpochRecord, History
 from .training.loop import fit, train_epoch
 from .training.optimizers import build_optimizer
 from .training.prepare import compute_whitening
+from .training.progress import Progress
 from .training.recipe import Recipe
-from .training.state import EpochRecord
 from .utils.devices import best_device
 from .utils.errors import (
     CorruptedDataError,
@@ -88,6 +89,8 @@ from .utils.errors import (
     TrainingDivergedError,
 )
 from .utils.seeding import seed_everything
+
+__version__: str
 
 __all__ = [
     "ASSIGNMENT_A_RECIPE",
@@ -108,12 +111,14 @@ __all__ = [
     "EpochRecord",
     "Experiment",
     "GROUPS",
+    "History",
     "ImageSet",
     "LeakedTestImagesError",
     "MBConvBlock",
     "MBConvNet",
     "MODELS",
     "Normalize",
+    "Progress",
     "Recipe",
     "Result",
     "Role",
@@ -145,6 +150,7 @@ __all__ = [
     "discussion",
     "doctor",
     "evaluate",
+    "exercises",
     "find_results",
     "fit",
     "leave_one_out",
@@ -172,6 +178,7 @@ __all__ = [
     "superclass_confusion",
     "tables",
     "test_accuracy",
+    "to_frame",
     "to_unit_interval",
     "train_epoch",
     "variants",

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import doctest
 import inspect
+from operator import attrgetter
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,16 +15,30 @@ from cifar_lab.data import datasets
 from cifar_lab.data.image_set import Data
 
 WITH_EXAMPLES = (
+    "Batches",
+    "Experiment",
+    "History",
+    "ImageSet",
+    "Progress",
     "Recipe",
+    "Variant",
     "build_model",
+    "count_macs",
     "count_parameters",
     "evaluate",
+    "find_results",
     "fit",
     "load",
+    "load_result",
+    "load_weights",
+    "predict",
+    "run",
+    "save_weights",
     "seed_everything",
     "split",
     "test_accuracy",
     "train_epoch",
+    "variants.compare_variants",
 )
 
 
@@ -33,10 +49,11 @@ def synthetic() -> Data:
 
 @pytest.mark.parametrize("name", WITH_EXAMPLES)
 def test_example_gives_what_it_says(
-    name: str, synthetic: Data, monkeypatch: pytest.MonkeyPatch
+    name: str, synthetic: Data, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
+    monkeypatch.chdir(tmp_path)
     monkeypatch.setitem(datasets.substitutes, "synthetic", synthetic)  # drawn once for all examples
-    documented: Any = getattr(cifar_lab, name)
+    documented: Any = attrgetter(name)(cifar_lab)
     docstring = inspect.getdoc(documented) or ""
     test = doctest.DocTestParser().get_doctest(docstring, {}, name, None, 0)
     assert test.examples, f"{name} has no example"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import subprocess
 import sys
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -53,6 +54,24 @@ def test_every_room_is_in_the_stub() -> None:
     rooms = {path.parent.name for path in folder.glob("*/__init__.py")}
     rooms |= {path.stem for path in folder.glob("*.py")} - {"__init__"}
     assert rooms == set(imported_in_the_stub(rooms=True))
+
+
+def test_nothing_else_is_shown_but_the_reporting_room_and_the_version() -> None:
+    code = "import cifar_lab, cifar_lab.cli.main; cifar_lab.run; print(*dir(cifar_lab))"
+    command = [sys.executable, "-c", code]
+    result = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert set(result.stdout.split()) == {*public_names(), "reporting", "__version__"}
+
+
+def test_the_version_is_that_of_the_installed_package() -> None:
+    assert cifar_lab.__version__ == version("cifar-lab")
+
+
+def test_type_checkers_are_told_that_the_package_has_types() -> None:
+    """Without the marker, which the wheel must hold, they take everything for `Any`."""
+    assert Path(cifar_lab.__file__).with_name("py.typed").exists()
+    project = (Path(__file__).parents[1] / "pyproject.toml").read_text()
+    assert '"py.typed"' in project and '"*.pyi"' in project
 
 
 def test_a_star_import_brings_the_public_names_alone() -> None:

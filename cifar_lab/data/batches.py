@@ -47,6 +47,15 @@ class Batches:
 
     Raises:
         ValueError: The image set is empty, or the batch size is below 1.
+
+    Example:
+        >>> import cifar_lab as lab
+        >>> batches = lab.Batches(lab.load("synthetic").train, batch_size=64, shuffle=True)
+        >>> len(batches)
+        157
+        >>> images, labels = next(iter(batches))
+        >>> images.shape, labels.shape
+        (torch.Size([64, 3, 32, 32]), torch.Size([64]))
     """
 
     def __init__(

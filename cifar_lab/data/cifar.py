@@ -1,4 +1,9 @@
-"""Facts about the datasets, one row each, and CIFAR-100's superclasses; no PyTorch is needed."""
+"""Facts about the datasets, one row each, and CIFAR-100's superclasses; no PyTorch is needed.
+
+CIFAR-10 and CIFAR-100 were collected by Alex Krizhevsky, Vinod Nair and Geoffrey Hinton, who ask to
+cite: A. Krizhevsky, Learning Multiple Layers of Features from Tiny Images, technical report,
+University of Toronto, 2009. See https://www.cs.toronto.edu/~kriz/cifar.html.
+"""
 
 from __future__ import annotations
 

@@ -168,7 +168,7 @@ def _download(
         # A slow download is better than none: the last source, and a repeated one, may crawl.
         may_crawl = source is sources[-1] or source in answers
         limits = replace(patience, crawl_bytes_per_second=0) if may_crawl else patience
-        _warn_if_slow(source, spec.size - size_of(part))
+        _say(f"Asking {source.name}; it has {limits.stall_seconds:g} s to answer.")
         try:
             fetch(source, spec, part, limits)
         except SourceLeftError as reason:
@@ -182,12 +182,6 @@ def _download(
     part.replace(archive)
 
 
-def _warn_if_slow(source: Source, bytes_left: int) -> None:
-    if source.usual_bytes_per_second:
-        minutes = bytes_left / source.usual_bytes_per_second / 60
-        _say(f"{source.name} is slow: expect about {minutes:.0f} minutes.")
-
-
 def _unavailable(
     spec: ArchiveSpec, archive: Path, answers: Mapping[Source, str]
 ) -> DatasetUnavailableError:
@@ -197,7 +191,7 @@ def _unavailable(
         *(tried or ["  - nothing: there are no sources"]),
         "Three alternatives:",
         f"  1. Get {spec.filename} ({spec.size:,} bytes, MD5 {spec.md5}) some other way and put it "
-        f"into {archive.parent}.",
+        f"into {archive.parent}. Then run the same command or cell again: it finds the file there.",
         f"  2. Point --data or CIFAR_LAB_DATA at a folder that already has {spec.folder}/.",
         '  3. Use the synthetic dataset: load("synthetic"), or run NAME --dataset synthetic.',
     ]

@@ -55,6 +55,18 @@ class ImageSet:
         TypeError: The images are not uint8, or the labels not int64.
         ValueError: The shapes are wrong, the numbers of images and labels differ, or a label is
             the number of no class.
+
+    Example:
+        >>> import cifar_lab as lab
+        >>> train = lab.load("synthetic").train
+        >>> image, label = train[0]
+        >>> images, labels = train[:100]
+        >>> image.shape, images.shape
+        (torch.Size([3, 32, 32]), torch.Size([100, 3, 32, 32]))
+        >>> train.subset(range(50))
+        ImageSet(train: 50 images 3 x 32 x 32, 10 classes, synthetic)
+        >>> bool((train.subset(train.labels == 3).labels == 3).all())
+        True
     """
 
     images: Tensor

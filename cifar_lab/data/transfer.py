@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
+import socket
+import sys
 import time
 import urllib.request
 from collections.abc import Iterator
@@ -15,8 +18,10 @@ from urllib.error import HTTPError, URLError
 from tqdm import tqdm
 
 from cifar_lab.data.mirrors import ArchiveSpec, Source
+from cifar_lab.utils.console import echo
 
 CHUNK_BYTES = 256 * 1024
+UNREACHABLE = (errno.ENETUNREACH, errno.ENETDOWN, errno.EHOSTUNREACH)
 
 
 @dataclass(frozen=True)
@@ -74,6 +79,7 @@ def _receive(source: Source, spec: ArchiveSpec, part: Path, patience: Patience) 
             raise SourceLeftError("sent a web page, not the archive")
         if length not in (None, str(spec.size - offset)):
             raise SourceLeftError(f"has another file ({length} bytes to send)")
+        _warn_if_slow(source, spec.size - offset)
         progress = tqdm(
             desc=source.name,
             total=spec.size,
@@ -90,6 +96,13 @@ def _receive(source: Source, spec: ArchiveSpec, part: Path, patience: Patience) 
     if size_of(part) < spec.size:
         raise SourceLeftError(f"stopped after {size_of(part):,} of {spec.size:,} bytes")
     return offset > 0
+
+
+def _warn_if_slow(source: Source, bytes_left: int) -> None:
+    """Say how long a source that is known to be slow will take, once it has answered."""
+    if source.usual_bytes_per_second:
+        minutes = bytes_left / source.usual_bytes_per_second / 60
+        echo(f"{source.name} is slow: expect about {minutes:.0f} minutes.\n", sys.stderr)
 
 
 def _open(
@@ -148,7 +161,9 @@ def _reason(error: Exception, patience: Patience) -> str:
     cause = error.reason if isinstance(error, URLError) else error
     if isinstance(cause, TimeoutError):
         return f"sent nothing for {patience.stall_seconds:g} s"
-    return f"failed ({cause})"
+    if isinstance(cause, socket.gaierror) or getattr(cause, "errno", None) in UNREACHABLE:
+        return "could not be reached: no network connection?"
+    return f"failed ({getattr(cause, 'strerror', None) or cause})"
 
 
 def size_of(path: Path) -> int:

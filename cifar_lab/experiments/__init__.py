@@ -4,7 +4,7 @@ import lazy_loader
 
 __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
-    submodules=["published", "variants"],
+    submodules=["exercises", "published", "variants"],
     submod_attrs={
         "catalog": ["EXPERIMENTS", "GROUPS", "Experiment"],
         "results": ["Result"],

@@ -18,6 +18,7 @@ from cifar_lab.data.augment import (
 from cifar_lab.data.cifar import CIFAR100_MEAN
 from cifar_lab.experiments.facts import FACTS, GROUPS
 from cifar_lab.models import build_model
+from cifar_lab.models.custom import built, refuse_built
 from cifar_lab.training.recipe import Recipe
 from cifar_lab.utils.errors import unknown_name
 
@@ -39,6 +40,20 @@ class Experiment:
             nothing.
         watch_test: Whether the test accuracy is watched; with False it is measured once, at the
             end.
+
+    Raises:
+        TypeError: The model is a network, not what builds it.
+
+    Example:
+        >>> import cifar_lab as lab
+        >>> from torch import nn
+        >>> def my_net():
+        ...     return nn.Sequential(nn.Flatten(), nn.Linear(3072, 10))
+        >>> recipe = lab.Recipe(epochs=1, batch_size=500, optimizer="adam", learning_rate=1e-3)
+        >>> mine = lab.Experiment("mine", "synthetic", my_net, recipe, "My network")
+        >>> result = lab.run(mine, out=None, progress=False)
+        >>> result.title, result.parameters, len(result.history)
+        ('My network', 30730, 1)
     """
 
     name: str
@@ -50,11 +65,18 @@ class Experiment:
     validation_fraction: float = 0.0
     watch_test: bool = True
 
+    def __post_init__(self) -> None:
+        refuse_built(self.model)
+
     def build_model(self, num_classes: int) -> nn.Module:
-        """Return a new model; a custom one says itself how many classes it has."""
+        """Return a new model; a custom one says itself how many classes it has.
+
+        Raises:
+            TypeError: The function returned something else than a network.
+        """
         if isinstance(self.model, str):
             return build_model(self.model, num_classes)
-        return self.model()
+        return built(self.model)
 
 
 # Assignment A asks for more accuracy from the same training: three epochs of this, for every model.

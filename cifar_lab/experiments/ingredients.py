@@ -10,6 +10,8 @@ from functools import partial
 from torch import nn
 from torch.nn.modules.dropout import _DropoutNd
 
+from cifar_lab.data.augment.common import Transform
+from cifar_lab.data.augment.custom import Custom
 from cifar_lab.experiments.catalog import Experiment
 from cifar_lab.experiments.variants import Variant
 from cifar_lab.models.layers.normalize import Normalize
@@ -55,7 +57,7 @@ def leave_one_out(experiment: Experiment, num_classes: int) -> list[Variant]:
             variants.append(Variant(title, partial(_changed, build, remove), recipe, heading))
     for place, transform in enumerate(recipe.augment):
         others = recipe.augment[:place] + recipe.augment[place + 1 :]
-        name = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", type(transform).__name__).lower()
+        name = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", _name_of(transform)).lower()
         without = replace(recipe, augment=others)
         variants.append(Variant(f"no {name}", build, without, "regularisation"))
     for field, off, name, heading in INGREDIENTS:
@@ -64,6 +66,13 @@ def leave_one_out(experiment: Experiment, num_classes: int) -> list[Variant]:
             without = replace(recipe, **changes)  # type: ignore[arg-type]
             variants.append(Variant(f"no {name}", build, without, heading))
     return variants
+
+
+def _name_of(transform: Transform) -> str:
+    """Return the name of a transform's class; that of a custom function."""
+    if not isinstance(transform, Custom):
+        return type(transform).__name__
+    return transform.text.rpartition(".")[2] if transform.name == "function" else transform.name
 
 
 def _changed(build: Callable[[], nn.Module], change: Callable[[nn.Module], None]) -> nn.Module:

@@ -9,6 +9,7 @@ from pathlib import Path
 from statistics import mean
 
 from cifar_lab.experiments.results import Result, load_result
+from cifar_lab.experiments.trials import Trial, load_trials
 from cifar_lab.utils.errors import unknown_name
 from cifar_lab.utils.files import read_text, user_path, write_text
 from cifar_lab.utils.statistics import sample_spread
@@ -112,7 +113,7 @@ def load_published(path: str | Path | None = None) -> list[Published]:
 
 def published_run_names() -> list[str]:
     """Return the experiments of which a run, with its learning curve, comes with the package."""
-    return sorted(path.name for path in RUNS_FOLDER.iterdir())
+    return sorted(path.name for path in RUNS_FOLDER.iterdir() if path.is_dir())
 
 
 def load_published_run(name: str) -> Result:
@@ -130,6 +131,26 @@ def load_published_run(name: str) -> Result:
     if name not in published_run_names():
         raise unknown_name("published run", name, published_run_names())
     return load_result(RUNS_FOLDER / name)
+
+
+def published_trials_names() -> list[str]:
+    """Return the comparisons of variants whose trials come with the package."""
+    return sorted(path.stem for path in RUNS_FOLDER.glob("*.json"))
+
+
+def load_published_trials(name: str) -> list[Trial]:
+    """Load the trials of a comparison that the package's authors made on CIFAR.
+
+    Args:
+        name: Name of the comparison, such as "cifar100-smallcifarnet-ablation".
+
+    Raises:
+        ValueError: No comparison of that name comes with the package; the message offers the
+            nearest names.
+    """
+    if name not in published_trials_names():
+        raise unknown_name("published comparison", name, published_trials_names())
+    return load_trials(RUNS_FOLDER / f"{name}.json")
 
 
 # Their names in notebooks of earlier versions.

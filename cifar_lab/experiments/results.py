@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from torch import nn
 
+from cifar_lab.experiments.folders import RESULT, WEIGHTS, new_folder
+from cifar_lab.experiments.not_loaded import NotLoaded
 from cifar_lab.models import build_model
 from cifar_lab.models.former import present_digest
 from cifar_lab.training.checkpoint import load_weights
+from cifar_lab.training.history import EpochRecord, History
 from cifar_lab.training.recipe import Recipe
-from cifar_lab.training.state import EpochRecord
 from cifar_lab.utils.files import read_text, user_path, write_text
+from cifar_lab.utils.frames import data_frame
 from cifar_lab.utils.plain import to_json
+from cifar_lab.utils.wording import counted
 
-# The files that a run leaves in its folder.
-RESULT, WEIGHTS, CHECKPOINT = "result.json", "weights.pt", "checkpoint.pt"
+__all__ = ["Result", "find_results", "load_result", "new_folder", "to_frame"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,7 +39,7 @@ class Result:
         seed: Seeds the initial weights, the split, shuffling, augmentation and dropout.
         parameters: Number of parameters of the model.
         macs: Multiply-accumulate operations for one image.
-        history: One record per epoch.
+        history: One record per epoch; a list of them becomes a `History`.
         test_accuracy: Accuracy in percent on the whole test set, with the final weights.
         test_uses: How many times the run evaluated on the test images.
         seconds: Wall time of training, without the evaluations after each epoch.
@@ -48,7 +51,8 @@ class Result:
         images: Digest of the training images and labels; "" in results saved before there was one.
         training_flops: Floating-point operations of all forward and backward passes of the
             training, in matrix products; 0 in results saved before they were counted.
-        model: The trained model, in eval mode; None where it has not been loaded.
+        model: The trained model, in eval mode. In a result that was loaded without it, any use of
+            it is an error that says how to load it.
         folder: Folder of the result and the weights; None where nothing was saved.
     """
 
@@ -61,7 +65,7 @@ class Result:
     seed: int
     parameters: int
     macs: int
-    history: list[EpochRecord]
+    history: History
     test_accuracy: float
     test_uses: int
     seconds: float
@@ -73,6 +77,17 @@ class Result:
     training_flops: float = 0.0
     model: nn.Module | None = field(default=None, repr=False)
     folder: Path | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "history", History(self.history))
+
+    def __repr__(self) -> str:
+        place = "not saved" if self.folder is None else f"saved in {self.folder}"
+        return (
+            f"Result({self.experiment}, seed {self.seed}, on {self.dataset}: test accuracy "
+            f"{self.test_accuracy:.2f} % after {counted(len(self.history), 'epoch')}, "
+            f"{self.parameters:,} parameters, {place})"
+        )
 
     @property
     def flops_by_epoch(self) -> list[float]:
@@ -89,6 +104,14 @@ class Result:
             architecture is None or present_digest(self.architecture) in ("", architecture)
         )
 
+    def to_frame(self) -> Any:
+        """Return a pandas DataFrame of one row; that of the epochs is `history.to_frame()`.
+
+        Raises:
+            ImportError: pandas is not installed.
+        """
+        return to_frame([self])
+
     def save(self, path: str | Path) -> None:
         """Write everything but the model as JSON, atomically."""
         content = {
@@ -101,12 +124,63 @@ class Result:
         write_text(path, to_json(content))
 
 
-def load_result(folder: str | Path, *, with_model: bool = False) -> Result:
+Results = Result | Iterable[Result] | Mapping[str, Result | Iterable[Result]]
+
+
+def to_frame(results: Results) -> Any:
+    """Return a pandas DataFrame with one row per result.
+
+    Args:
+        results: Results; or results, or lists of them, by a name, which becomes the row's label.
+
+    Raises:
+        ImportError: pandas is not installed.
+        TypeError: There is something else among them.
+    """
+    named = results if isinstance(results, Mapping) else {"": results}
+    rows, labels = [], []
+    for name, group in named.items():
+        for result in [group] if isinstance(group, Result) else group:
+            if not isinstance(result, Result):
+                raise TypeError(
+                    f"There is a {type(result).__name__} among the results; expected what "
+                    "cifar_lab.run returned, or find_results(folder)."
+                )
+            rows.append(_row(result))
+            labels.append(name)
+    return data_frame(rows, labels if isinstance(results, Mapping) else None)
+
+
+def _row(result: Result) -> dict[str, Any]:
+    """Return a result's figures, without the recipe, the epochs and the model."""
+    last = result.history[-1] if result.history else None
+    return {
+        "experiment": result.experiment,
+        "title": result.title,
+        "dataset": result.dataset,
+        "seed": result.seed,
+        "epochs": len(result.history),
+        "parameters": result.parameters,
+        "macs": result.macs,
+        "training_flops": result.training_flops,
+        "train_loss": None if last is None else last.train_loss,
+        "validation_accuracy": None if last is None else last.validation_accuracy,
+        "test_accuracy": result.test_accuracy,
+        "seconds": result.seconds,
+        "folder": None if result.folder is None else str(result.folder),
+    }
+
+
+def load_result(
+    folder: str | Path, *, with_model: bool = False, model: nn.Module | None = None
+) -> Result:
     """Load a saved result.
 
     Args:
         folder: Folder of the run.
-        with_model: Whether to build its model too, with the trained weights.
+        with_model: Whether to load its model too, with the trained weights.
+        model: A new network of the class that was trained, which gets the weights; needed for a
+            custom network only, as those of the library are built by their names.
 
     Returns:
         The result; with a model, it is in eval mode.
@@ -115,6 +189,16 @@ def load_result(folder: str | Path, *, with_model: bool = False) -> Result:
         FileNotFoundError: There is no result in the folder.
         ValueError: The file is damaged or of another version of this package, or the model is a
             custom one, which can't be built by name.
+        TypeError: The model is a class, not a network.
+
+    Example:
+        >>> import cifar_lab as lab
+        >>> recipe = lab.Recipe(epochs=1, batch_size=500, optimizer="adam", learning_rate=1e-3)
+        >>> data = lab.load("synthetic")
+        >>> _ = lab.run("cifar10-mlp", data=data, recipe=recipe, out="runs", progress=False)
+        >>> result = lab.load_result("runs/cifar10-mlp/seed-0", with_model=True)
+        >>> result.parameters, result.model.training
+        (308310, False)
     """
     folder = user_path(folder)
     path = folder / RESULT
@@ -123,37 +207,61 @@ def load_result(folder: str | Path, *, with_model: bool = False) -> Result:
     try:
         content = json.loads(read_text(path))
         content["recipe"] = Recipe.from_dict(content["recipe"])
-        content["history"] = [EpochRecord(**record) for record in content["history"]]
+        content["history"] = History(EpochRecord(**record) for record in content["history"])
         result = Result(**content, folder=folder)
     except (TypeError, KeyError, ValueError) as error:
         raise ValueError(
             f"{path} is damaged or was written by another version ({error}). "
             "Move it away and run the experiment again."
         ) from error
-    if not with_model:
-        return result
-    if result.model_name is None:
+    if with_model or model is not None:
+        return replace(result, model=_with_weights(result, model))
+    network = ", model=MyNet()" if result.model_name is None else ""
+    missing: Any = NotLoaded(f"load_result({str(folder)!r}, with_model=True{network})")
+    return replace(result, model=missing)
+
+
+def _with_weights(result: Result, model: nn.Module | None) -> nn.Module:
+    """Return the result's model, built by name where it is not given, with the saved weights."""
+    assert result.folder is not None
+    if model is None and result.model_name is None:
         raise ValueError(
-            f"{path} is of a model that is not in the registry. Build it yourself and call "
-            "cifar_lab.load_weights(model, folder / 'weights.pt')."
+            f"{result.folder / RESULT} is of a custom network, which can't be built by name. Give "
+            f"a new one: load_result({str(result.folder)!r}, with_model=True, model=MyNet())."
         )
-    model = build_model(result.model_name, result.num_classes)
-    load_weights(model, path.with_name(WEIGHTS))
-    return replace(result, model=model.eval())
+    if isinstance(model, type):
+        raise TypeError(
+            f"model is the class {model.__name__}; expected a network: model={model.__name__}()."
+        )
+    if model is None:
+        model = build_model(str(result.model_name), result.num_classes)
+    load_weights(model, result.folder / WEIGHTS)
+    return model.eval()
 
 
 def find_results(
     out: str | Path,
-    experiments: Mapping[str, tuple[str, Recipe]],
+    experiments: Mapping[str, tuple[str, Recipe]] | None = None,
     architectures: Mapping[str, str] | None = None,
 ) -> dict[str, list[Result]]:
-    """Find each experiment's saved results: the newest of each seed, in the order of the seeds.
+    """Find saved results by experiment, in the order of the seeds.
 
     Args:
         out: Folder with the results.
-        experiments: Dataset and recipe that are wanted of each experiment, by its name.
+        experiments: Dataset and recipe that are wanted of each experiment, by its name: of these,
+            the newest result of each seed is found. None for every result below the folder.
         architectures: Digest of each experiment's model; results of another are left out.
+
+    Example:
+        >>> import cifar_lab as lab
+        >>> recipe = lab.Recipe(epochs=1, batch_size=500, optimizer="adam", learning_rate=1e-3)
+        >>> data = lab.load("synthetic")
+        >>> _ = lab.run("cifar10-mlp", data=data, recipe=recipe, out="runs", progress=False)
+        >>> [(name, len(results)) for name, results in lab.find_results("runs").items()]
+        [('cifar10-mlp', 1)]
     """
+    if experiments is None:
+        return _all_results(user_path(out))
     found: dict[str, list[Result]] = {}
     for name, wanted in experiments.items():
         paths = sorted(
@@ -167,36 +275,10 @@ def find_results(
     return found
 
 
-def run_folders(wanted: Path) -> list[Path]:
-    """Return which of `wanted`, `wanted-2`, ... hold a checkpoint or result, the newest first."""
-    wanted = user_path(wanted)
-    newest: dict[Path, float] = {}
-    for folder in (wanted.name, f"{wanted.name}-*"):
-        for name in (CHECKPOINT, RESULT):
-            for path in wanted.parent.glob(f"{folder}/{name}"):
-                newest[path.parent] = max(newest.get(path.parent, 0.0), path.stat().st_mtime)
-    return sorted(newest, key=lambda folder: newest[folder], reverse=True)
-
-
-def new_folder(wanted: Path) -> Path:
-    """Make `wanted`, or `wanted-2`, `wanted-3`, ... where that is taken: nothing is overwritten.
-
-    Raises:
-        OSError: The folder can't be made; the message says which and what to do.
-    """
-    wanted = user_path(wanted)
-    number, folder = 1, wanted
-    try:
-        wanted.parent.mkdir(parents=True, exist_ok=True)
-        while True:
-            try:
-                folder.mkdir()
-                return folder
-            except FileExistsError:
-                number += 1
-                folder = wanted.with_name(f"{wanted.name}-{number}")
-    except OSError as error:
-        raise OSError(
-            f"Can't make the folder {folder} for results: {error.strerror}. "
-            "Give a folder that can be written, with out=... or --out."
-        ) from error
+def _all_results(out: Path) -> dict[str, list[Result]]:
+    """Return every result below a folder, by experiment; of one seed, the newest comes last."""
+    paths = sorted(out.rglob(RESULT), key=lambda path: path.stat().st_mtime)
+    found: dict[str, list[Result]] = {}
+    for result in sorted((load_result(path.parent) for path in paths), key=lambda each: each.seed):
+        found.setdefault(result.experiment, []).append(result)
+    return {name: found[name] for name in sorted(found)}

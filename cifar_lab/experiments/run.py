@@ -14,7 +14,8 @@ from cifar_lab.data.image_set import Data, split
 from cifar_lab.data.leakage import identity, labels_identity
 from cifar_lab.evaluation import test_accuracy
 from cifar_lab.experiments.catalog import Experiment, find_experiment
-from cifar_lab.experiments.results import CHECKPOINT, RESULT, WEIGHTS, Result
+from cifar_lab.experiments.folders import CHECKPOINT, RESULT, WEIGHTS
+from cifar_lab.experiments.results import Result
 from cifar_lab.experiments.run_folder import RunFolder
 from cifar_lab.models.counting import (
     architecture_digest,
@@ -23,8 +24,10 @@ from cifar_lab.models.counting import (
     count_training_flops,
 )
 from cifar_lab.training.checkpoint import saved_precision
+from cifar_lab.training.history import History
 from cifar_lab.training.loop import fit
 from cifar_lab.training.precision import resolve_precision
+from cifar_lab.training.progress import Callback
 from cifar_lab.training.recipe import Recipe
 from cifar_lab.utils.console import say
 from cifar_lab.utils.devices import as_device
@@ -41,9 +44,11 @@ def run(
     recipe: Recipe | None = None,
     out: str | Path | None = "runs",
     resume: bool = False,
+    again: bool = False,
     backup: str | Path | None = None,
     device: torch.device | str | None = None,
     progress: bool = True,
+    callback: Callback | None = None,
 ) -> Result:
     """Train an experiment's model and measure it on the test set.
 
@@ -53,15 +58,19 @@ def run(
         data: Images already in memory, also of another dataset (the result says which); None
             loads the experiment's own.
         recipe: Recipe to use in place of the experiment's.
-        out: Folder for results; this one goes to a new folder `NAME/seed-SEED` in it (with a
-            number appended where that exists). A checkpoint is saved there after every epoch.
-            None saves nothing.
+        out: Folder for results; this one goes to the folder `NAME/seed-SEED` in it. A checkpoint is
+            saved there after every epoch. None saves nothing.
         resume: Resumes the newest interrupted run; without one, returns the result of a finished
-            run; without that either, starts from scratch.
+            run; without that either, trains on a finished run that had fewer epochs; and starts
+            from scratch where there is none, in a folder with a number appended if there are runs
+            with another recipe, network or images.
+        again: Trains from scratch, in a folder with a number appended where there is a run already.
         backup: Existing folder (on Google Drive, say) that gets a copy of the checkpoint, the
             weights and the result, and from which `resume` takes them where `out` has none.
         device: Device to train on; None for the best available.
         progress: Prints the progress, one line per epoch.
+        callback: Is called with a `Progress` after each epoch, and ends the training if it returns
+            True.
 
     Returns:
         The result, with the trained model in eval mode as `result.model`.
@@ -69,17 +78,24 @@ def run(
     Raises:
         ValueError: The experiment is unknown, the device or seed can't be used, or a checkpoint
             is damaged or of another run.
+        TypeError: The experiment is something else, such as a network.
+        FileExistsError: There is a run already, and neither `resume` nor `again` is given.
         FileNotFoundError: The folder for backups does not exist.
         TrainingDivergedError: The loss became NaN or infinite.
 
     Example:
-        result = cifar_lab.run("cifar10-mlp", seed=0)
-        print(result.test_accuracy, result.folder)
+        >>> import cifar_lab as lab
+        >>> recipe = lab.Recipe(epochs=1, batch_size=500, optimizer="adam", learning_rate=1e-3)
+        >>> data = lab.load("synthetic")  # without it, the experiment's own dataset
+        >>> result = lab.run("cifar10-mlp", seed=3, data=data, recipe=recipe, progress=False)
+        >>> result.folder.as_posix(), len(result.history), result.test_accuracy > 10
+        ('runs/cifar10-mlp/seed-3', 1, True)
     """
-    if isinstance(experiment, str):
-        experiment = find_experiment(experiment)
+    experiment = _known(experiment)
     if out is None and (resume or backup):
         raise ValueError("resume and backup need a folder for checkpoints; give out=...")
+    if resume and again:
+        raise ValueError("resume=True takes what is there, again=True a new folder; give one.")
     seed, device = check_seed(seed), as_device(device)
     data = data or load(experiment.dataset)
     seed_everything(seed)
@@ -99,10 +115,12 @@ def run(
     planned = replace(planned, images=f"{identity(train)}, {labels_identity(train)}")
     folder = RunFolder()
     if out is not None:
-        folder = RunFolder.open(user_path(out), planned, resume=resume, backup=backup)
+        folder = RunFolder.open(user_path(out), planned, resume=resume, again=again, backup=backup)
+    if folder.note:
+        tell(folder.note)
     finished = folder.finished(model)
     if finished is not None:
-        tell(f"{folder.path} holds the finished run. {_test_line(finished)}")
+        tell(f"Already trained: loaded from {folder.path}. {_test_line(finished)}")
         return replace(finished, model=model.to(device))
 
     # Train.
@@ -121,6 +139,8 @@ def run(
             resume=resume,
             on_epoch=lambda record: folder.back_up(CHECKPOINT),
             progress=progress,
+            callback=callback,
+            title=experiment.title,
         )
     except BaseException:
         folder.remove_if_empty()
@@ -131,7 +151,9 @@ def run(
         planned,
         history=history,
         test_accuracy=test_accuracy(model, test),
-        test_uses=1 + sum(record.test_accuracy is not None for record in history),
+        test_uses=folder.earlier_tests
+        + sum(record.test_accuracy is not None for record in history)
+        + 1,
         seconds=sum(record.seconds for record in history),
         precision=saved_precision(folder.checkpoint)
         or resolve_precision(planned.recipe.precision, device),
@@ -145,6 +167,18 @@ def run(
         tell(f"Saved {RESULT} and {WEIGHTS} in {folder.path}")
     tell(_test_line(result))
     return result
+
+
+def _known(experiment: str | Experiment) -> Experiment:
+    """Return the experiment, also by its name."""
+    if isinstance(experiment, str):
+        return find_experiment(experiment)
+    if not isinstance(experiment, Experiment):
+        raise TypeError(
+            f"experiment is a {type(experiment).__name__}; expected a name such as 'cifar10-mlp', "
+            "or cifar_lab.Experiment(...). Train a network alone with cifar_lab.fit."
+        )
+    return experiment
 
 
 def _planned(
@@ -166,7 +200,7 @@ def _planned(
         seed=seed,
         parameters=count_parameters(model),
         macs=count_macs(model),
-        history=[],
+        history=History(),
         test_accuracy=math.nan,
         test_uses=0,
         seconds=0.0,

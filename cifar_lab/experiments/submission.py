@@ -64,8 +64,8 @@ def submit(
         history: One record per epoch with its `seconds`: the return value of `fit`, mappings, a
             mapping of lists, or plain losses; a result brings it along.
         recipe: The recipe that the model was trained by; a result brings it along.
-        iterations: The networks of assignment A: results, or mappings with `title`, `parameters`
-            and `test_accuracy`, in a list or by name.
+        iterations: Your own networks of assignment A: results, or mappings with `title`,
+            `parameters` and `test_accuracy`, in a list or by name.
         dataset: The dataset that the accuracy was measured on; the assignment's own by default.
         notebook: The notebook's file; by default Jupyter, VS Code or Colab is asked for it.
         out: The folder to write.
@@ -82,7 +82,7 @@ def submit(
         OSError: The folder can't be written, or the disk is full.
 
     Example:
-        folder = cifar_lab.submit(result, assignment="a", iterations=list(results.values()))
+        folder = cifar_lab.submit(mine, assignment="a", iterations=[mine, second])
         cifar_lab.check_submission(folder)
     """
     if assignment not in ASSIGNMENTS:

@@ -7,28 +7,52 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Sequence
+import time
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
-from statistics import mean
 
 import torch
 from torch import nn
 
 from cifar_lab.data.image_set import ImageSet
+from cifar_lab.experiments.comparison_log import ComparisonLog
+from cifar_lab.experiments.run_folder import copy_or_report, existing_folder
+from cifar_lab.experiments.trials import (
+    CLEAR,
+    Gain,
+    Trial,
+    gains,
+    load_trials,
+    pooled_spread,
+    save_trials,
+)
 from cifar_lab.models.counting import (
     architecture_digest,
     count_parameters,
     count_training_flops,
 )
+from cifar_lab.models.custom import built, refuse_built
 from cifar_lab.models.former import former_digests
+from cifar_lab.training.history import EpochRecord
 from cifar_lab.training.loop import fit
+from cifar_lab.training.progress import Callback
 from cifar_lab.training.recipe import Recipe
-from cifar_lab.training.state import EpochRecord
+from cifar_lab.utils.files import copy_atomically, user_path
 from cifar_lab.utils.seeding import seed_everything
-from cifar_lab.utils.statistics import sample_spread
 
-CLEAR = 2.0  # standard errors above which a difference is more than noise
+__all__ = [
+    "CLEAR",
+    "Gain",
+    "Trial",
+    "Variant",
+    "compare_variants",
+    "gains",
+    "load_trials",
+    "pooled_spread",
+    "save_trials",
+]
 
 
 @dataclass(frozen=True)
@@ -41,6 +65,15 @@ class Variant:
         recipe: How to train it.
         heading: "architecture", "hyperparameters", "regularisation" or "optimizer", depending on
             what is left out; "" where that does not matter.
+
+    Raises:
+        TypeError: `build_model` is a network, not what builds it.
+
+    Example:
+        >>> import cifar_lab as lab
+        >>> recipe = lab.Recipe(epochs=1, batch_size=500, optimizer="sgd", learning_rate=0.1)
+        >>> lab.Variant("MLP", lambda: lab.build_model("mlp"), recipe).title
+        'MLP'
     """
 
     title: str
@@ -48,56 +81,8 @@ class Variant:
     recipe: Recipe
     heading: str = ""
 
-
-@dataclass(frozen=True)
-class Trial:
-    """A variant's training runs, one for each seed.
-
-    Attributes:
-        title: The variant's title.
-        heading: The variant's heading.
-        dataset: The dataset that it was trained and validated on.
-        recipe: How it was trained.
-        parameters: Number of parameters of its model.
-        training_flops: Floating-point operations of one training run, in matrix products.
-        validation_images: Number of images that the accuracies were measured on.
-        histories: One record per epoch, by seed.
-    """
-
-    title: str
-    heading: str
-    dataset: str
-    recipe: Recipe
-    parameters: int
-    training_flops: float
-    validation_images: int
-    histories: dict[int, list[EpochRecord]]
-
-    @property
-    def history(self) -> list[EpochRecord]:
-        """The first seed's records, one per epoch."""
-        return next(iter(self.histories.values()))
-
-    @property
-    def accuracies(self) -> list[float]:
-        """Validation accuracies in percent after the last epoch, one per seed."""
-        return [_last_accuracy(history) for history in self.histories.values()]
-
-    @property
-    def accuracy(self) -> float:
-        """The mean of the accuracies."""
-        return mean(self.accuracies)
-
-    @property
-    def spread(self) -> float:
-        """The standard deviation between seeds (of the sample); 0 for a single seed."""
-        return sample_spread(self.accuracies)
-
-
-def _last_accuracy(history: Sequence[EpochRecord]) -> float:
-    accuracy = history[-1].validation_accuracy
-    assert accuracy is not None  # `compare_variants` always has validation images
-    return accuracy
+    def __post_init__(self) -> None:
+        refuse_built(self.build_model, "build_model")
 
 
 def compare_variants(
@@ -107,9 +92,13 @@ def compare_variants(
     *,
     seeds: Iterable[int] = (0,),
     folder: str | Path,
+    backup: str | Path | None = None,
     device: torch.device | str | None = None,
+    callback: Callback | None = None,
 ) -> list[Trial]:
     """Train each variant from each seed and measure it on the validation images.
+
+    A line is printed after each run, with an estimate of the time left.
 
     Args:
         variants: Variants with different titles.
@@ -119,12 +108,68 @@ def compare_variants(
         folder: Gets a checkpoint for each run. A later call takes finished runs from there and
             resumes interrupted ones; a variant whose model or recipe has changed is trained from
             scratch.
+        backup: Existing folder (on Google Drive, say) that gets a copy of each checkpoint, in a
+            folder with the name of `folder`, and from which those that `folder` lacks are taken.
         device: Device to train on; None for the best available.
+        callback: Is called with a `Progress` after each epoch, whose title is the variant's.
 
     Raises:
         LeakedTestImagesError: The validation or training images are test images.
+        FileNotFoundError: The folder for backups does not exist.
         ValueError: No variants or two with the same title; no seeds or one twice; a checkpoint in
             the folder is damaged, or is of other images or another seed.
+
+    Example:
+        >>> import cifar_lab as lab
+        >>> train, validation = lab.split(lab.load("synthetic").train, seed=0)
+        >>> recipe = lab.Recipe(epochs=1, batch_size=500, optimizer="adam", learning_rate=1e-3)
+        >>> trials = lab.variants.compare_variants(
+        ...     [lab.Variant(name, lambda: lab.build_model("mlp"), recipe) for name in ("a", "b")],
+        ...     train, validation, seeds=[0, 1], folder="runs/comparison",
+        ... )  # doctest: +ELLIPSIS
+        [1/4] a  seed 0: validation accuracy ... %, ... s; about ... left
+        [2/4] b  seed 0: validation accuracy ... %, ... s; about ... left
+        [3/4] a  seed 1: validation accuracy ... %, ... s; about ... left
+        [4/4] b  seed 1: validation accuracy ... %, ... s
+        >>> [len(trial.accuracies) for trial in trials]
+        [2, 2]
+    """
+    variants, seeds = _checked(variants, seeds)
+    folder = user_path(folder)
+    copies = None if backup is None else existing_folder(backup) / folder.name
+    checkpoints = _Checkpoints(folder, copies)
+    trials = {each.title: _trial(each, train, validation) for each in variants}
+    log = ComparisonLog(list(trials.values()), len(seeds))
+    for seed in seeds:
+        for variant in variants:
+            trial = trials[variant.title]
+            seed_everything(seed)
+            model = built(variant.build_model)
+            name = checkpoints.find(variant, model, seed, len(seeds))
+            trained: list[EpochRecord] = []
+            start = time.perf_counter()
+            trial.histories[seed] = fit(
+                model,
+                train,
+                variant.recipe,
+                validation=validation,
+                seed=seed,
+                device=device,
+                checkpoint=checkpoints.folder / name,
+                resume=True,
+                on_epoch=partial(_after_epoch, trained, checkpoints, name),
+                progress=False,
+                callback=callback,
+                title=variant.title,
+            )
+            log.add(trial, seed, epochs=len(trained), seconds=time.perf_counter() - start)
+    return list(trials.values())
+
+
+def _checked(variants: Iterable[Variant], seeds: Iterable[int]) -> tuple[list[Variant], list[int]]:
+    """Return the variants as they are compared, and the seeds.
+
+    All variants train for their whole number of epochs, and are compared by the last.
     """
     variants, seeds = list(variants), list(seeds)
     titles = [variant.title for variant in variants]
@@ -132,43 +177,60 @@ def compare_variants(
         raise ValueError(f"The variants' titles are {titles}; expected one or more, all different.")
     if not seeds or len(set(seeds)) < len(seeds):
         raise ValueError(f"seeds are {seeds}; expected one or more, all different.")
-    # All variants train for their whole number of epochs, and are compared by the last.
-    variants = [
-        replace(each, recipe=replace(each.recipe, patience=None, keep_best=False))
-        for each in variants
-    ]
-    histories: dict[str, dict[int, list[EpochRecord]]] = {title: {} for title in titles}
-    for seed in seeds:
-        for variant in variants:
-            seed_everything(seed)
-            model = variant.build_model()
-            histories[variant.title][seed] = history = fit(
-                model,
-                train,
-                variant.recipe,
-                validation=validation,
-                seed=seed,
-                device=device,
-                checkpoint=_checkpoint(Path(folder), variant, model, seed, len(seeds)),
-                resume=True,
-                progress=False,
-            )
-            print(
-                f"{variant.title:36} seed {seed}: validation accuracy "
-                f"{_last_accuracy(history):5.2f} %, {sum(each.seconds for each in history):5.0f} s"
-            )
-    return [_trial(each, train, validation, histories[each.title]) for each in variants]
+    recipes = [replace(each.recipe, patience=None, keep_best=False) for each in variants]
+    pairs = zip(variants, recipes, strict=True)
+    return [replace(variant, recipe=recipe) for variant, recipe in pairs], seeds
 
 
-def _checkpoint(folder: Path, variant: Variant, model: nn.Module, seed: int, seeds: int) -> Path:
-    architecture = architecture_digest(model)
-    present, *former = (
-        _file_name(variant, one) for one in (architecture, *former_digests(architecture))
-    )
-    # Earlier versions kept the checkpoints of a single seed in the folder itself.
-    places = [folder / f"seed-{seed}", *([folder] if seeds == 1 else [])]
-    found = (place / name for name in (present, *former) for place in places)
-    return next((path for path in found if path.exists()), places[0] / present)
+@dataclass(frozen=True)
+class _Checkpoints:
+    """The checkpoints of a comparison, and their copies.
+
+    Attributes:
+        folder: The folder of the checkpoints.
+        backup: The folder of the copies; None without a backup.
+    """
+
+    folder: Path
+    backup: Path | None
+
+    def find(self, variant: Variant, model: nn.Module, seed: int, seeds: int) -> Path:
+        """Return the name of a run's checkpoint in the folder, which takes it from the backup.
+
+        Args:
+            variant: The variant that is trained.
+            model: Its model.
+            seed: The seed that it is trained from.
+            seeds: The number of seeds in the comparison.
+        """
+        architecture = architecture_digest(model)
+        files = [
+            _file_name(variant, each) for each in (architecture, *former_digests(architecture))
+        ]
+        # Earlier versions kept the checkpoints of a single seed in the folder itself.
+        places = [Path(f"seed-{seed}"), *([Path()] if seeds == 1 else [])]
+        names = [place / file for file in files for place in places]
+        here = next((name for name in names if (self.folder / name).exists()), None)
+        if self.backup is None:
+            return here or names[0]
+        if here is not None and not (self.backup / here).exists():
+            self.back_up(here)
+        copy = next((name for name in names if (self.backup / name).exists()), None)
+        if here is None and copy is not None:
+            copy_atomically(self.backup / copy, self.folder / copy)
+        return here or copy or names[0]
+
+    def back_up(self, name: Path) -> None:
+        """Copy a checkpoint to the backup, if there is one."""
+        if self.backup is not None:
+            copy_or_report(self.folder / name, self.backup / name)
+
+
+def _after_epoch(
+    trained: list[EpochRecord], checkpoints: _Checkpoints, name: Path, record: EpochRecord
+) -> None:
+    trained.append(record)
+    checkpoints.back_up(name)
 
 
 def _file_name(variant: Variant, architecture: str) -> str:
@@ -177,13 +239,9 @@ def _file_name(variant: Variant, architecture: str) -> str:
     return f"{variant.title.replace(' ', '-')}-{digest}.pt"
 
 
-def _trial(
-    variant: Variant,
-    train: ImageSet,
-    validation: ImageSet,
-    histories: dict[int, list[EpochRecord]],
-) -> Trial:
-    model = variant.build_model()
+def _trial(variant: Variant, train: ImageSet, validation: ImageSet) -> Trial:
+    """Return a variant's trial before its runs."""
+    model = built(variant.build_model)
     return Trial(
         title=variant.title,
         heading=variant.heading,
@@ -192,61 +250,5 @@ def _trial(
         parameters=count_parameters(model),
         training_flops=count_training_flops(model) * len(train) * variant.recipe.epochs,
         validation_images=len(validation),
-        histories=histories,
+        histories={},
     )
-
-
-def pooled_spread(trials: Sequence[Trial]) -> float | None:
-    """Return the standard deviation between seeds that all trials share.
-
-    Two or three seeds say little about the spread of one variant, but those of many variants
-    together say more. The result is None where every trial has a single seed.
-    """
-    variances = [trial.spread**2 for trial in trials if len(trial.histories) > 1]
-    return mean(variances) ** 0.5 if variances else None
-
-
-@dataclass(frozen=True)
-class Gain:
-    """A trial's difference from another in validation accuracy.
-
-    Attributes:
-        trial: The trial that is compared.
-        points: Its accuracy minus the other's, in percentage points.
-        error: The standard error of the points, from the pooled spread; None where that is unknown.
-    """
-
-    trial: Trial
-    points: float
-    error: float | None
-
-    @property
-    def verdict(self) -> str:
-        """One of "helps", "harms" and "can't tell": the last for noise, and for single seeds."""
-        if self.error is None or abs(self.points) <= CLEAR * self.error:
-            return "can't tell"
-        return "helps" if self.points > 0 else "harms"
-
-
-def gains(
-    trials: Sequence[Trial], against: Trial | None = None, spread: float | None = None
-) -> list[Gain]:
-    """Return the gain of each trial over the one before it, or over one particular trial.
-
-    Args:
-        trials: Trials in the order in which they are compared.
-        against: The trial that all are compared with; None for the one before each.
-        spread: Standard deviation between seeds; None for the `pooled_spread` of these trials.
-    """
-    if spread is None:
-        spread = pooled_spread([*trials, *([against] if against else [])])
-    before = [against] * len(trials) if against else [None, *trials[:-1]]
-    found = []
-    for start, end in zip(before, trials, strict=True):
-        if start is None or start is end:
-            continue
-        error = None
-        if spread is not None:
-            error = spread * (1 / len(start.histories) + 1 / len(end.histories)) ** 0.5
-        found.append(Gain(end, end.accuracy - start.accuracy, error))
-    return found

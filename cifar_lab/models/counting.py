@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
 from torch import nn
 from torch.nn import functional
+from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode, conv_flop_count
 
 from cifar_lab.models.forward import logits_in
@@ -54,13 +57,18 @@ def count_macs(model: nn.Module, image_shape: tuple[int, int, int] = IMAGE_SHAPE
 
     Raises:
         ValueError: The model can't take an image of that shape.
+
+    Example:
+        >>> import cifar_lab as lab
+        >>> lab.count_macs(lab.build_model("mlp"))
+        308200
     """
     model = unwrap(model)
     materialize(model, image_shape)
     device = next(model.parameters(), torch.empty(0)).device
     images = torch.zeros(1, *image_shape, device=device, dtype=kind_of(model))
     counter = FlopCounterMode(display=False)
-    with untouched(model), evaluation_mode(model), torch.no_grad(), counter:
+    with untouched(model), evaluation_mode(model), torch.no_grad(), _plain_attention(), counter:
         try:
             model(images)
         except RuntimeError as error:
@@ -69,6 +77,18 @@ def count_macs(model: nn.Module, image_shape: tuple[int, int, int] = IMAGE_SHAPE
                 f"{error}. Check that the output size of each layer is the next one's input size."
             ) from error
     return counter.get_total_flops() // 2
+
+
+@contextmanager
+def _plain_attention() -> Iterator[None]:
+    """Compute attention by matrix products for the block: fused operations aren't counted."""
+    before = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(False)
+    try:
+        with sdpa_kernel(SDPBackend.MATH):
+            yield
+    finally:
+        torch.backends.mha.set_fastpath_enabled(before)
 
 
 def count_training_flops(
@@ -94,7 +114,13 @@ def count_training_flops(
         )
     backward = {torch.ops.aten.convolution_backward: _convolution_backward_flops}
     counter = FlopCounterMode(display=False, custom_mapping=backward)
-    with torch.inference_mode(False), torch.enable_grad(), untouched(model), counter:
+    with (
+        torch.inference_mode(False),
+        torch.enable_grad(),
+        untouched(model),
+        _plain_attention(),
+        counter,
+    ):
         # Batch norm can't train on a single image.
         images = torch.zeros(2, *image_shape, device=reference.device, dtype=kind_of(model))
         model.train()

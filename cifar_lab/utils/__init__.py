@@ -5,5 +5,6 @@
 - `plain`: numpy's and PyTorch's numbers as Python's, and JSON.
 - `seeding`: Seeds, and a generator for each purpose.
 - `devices`, `environment`: The device to run on; the versions and memory that a result records.
-- `console`, `markdown`, `statistics`: Printed text, tables, means and standard errors.
+- `console`, `markdown`, `wording`: Printed text, tables, counts and durations in words.
+- `statistics`, `frames`: Means and standard errors; pandas DataFrames, where pandas is there.
 """

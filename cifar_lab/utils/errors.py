@@ -37,6 +37,8 @@ USER_ERRORS = (
 def unknown_name(kind: str, name: object, known: Iterable[str]) -> ValueError:
     """Return the error for a name that is not in a registry; it suggests the nearest names."""
     known = sorted(known)
-    near = difflib.get_close_matches(str(name), known, n=3, cutoff=0.4)
+    lower = {one.lower(): one for one in known}
+    matches = difflib.get_close_matches(str(name).lower(), lower, n=3, cutoff=0.4)
+    near = [lower[match] for match in matches]
     hint = f"Did you mean {' or '.join(map(repr, near))}? " if near else ""
     return ValueError(f"Unknown {kind} {name!r}. {hint}Known: {', '.join(known)}.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import io
 import multiprocessing
@@ -416,7 +417,30 @@ def test_a_crawling_source_is_asked_again_when_the_others_fail(root, host):
 def test_a_slow_source_says_how_long_it_will_take(root, host, capsys):
     source = replace(host(fine).source, usual_bytes_per_second=len(ARCHIVE) // 600)
     obtain(SPEC, root, [source], CALM)
-    assert "about 10 minutes" in capsys.readouterr().err
+    asked, expected = capsys.readouterr().err.split("fine; it has 20 s to answer.")
+    assert "minutes" not in asked and "fine is slow: expect about 10 minutes." in expected
+
+
+def test_a_slow_source_that_does_not_answer_is_not_waited_for(root, capsys):
+    source = replace(down(), usual_bytes_per_second=1)
+    with pytest.raises(DatasetUnavailableError):
+        obtain(SPEC, root, [source], CALM)
+    said = capsys.readouterr().err
+    assert "down failed (Connection refused)." in said and "minutes" not in said
+
+
+@pytest.mark.parametrize(
+    "failure",
+    [socket.gaierror(-2, "Name or service not known"), OSError(errno.ENETUNREACH, "unreachable")],
+)
+def test_no_network_is_called_by_its_name(root, monkeypatch, failure):
+    def fail(*args: object, **options: object) -> None:
+        raise failure
+
+    monkeypatch.setattr(socket, "create_connection", fail)
+    with pytest.raises(DatasetUnavailableError, match="no network connection") as error:
+        obtain(SPEC, root, [down()], CALM)
+    assert "Errno" not in str(error.value)
 
 
 def test_a_redirect_is_followed_with_its_range(root, host):
@@ -577,7 +601,7 @@ def test_the_error_says_what_was_tried_and_offers_three_ways_on(tmp_path, monkey
         (line,) = (line for line in lines if source.url in line)
         assert f"{source.name} {answer}" in line
     archive, folder, synthetic = lines[-3:]
-    for part in (SPEC.filename, SPEC.md5, str(tmp_path / "data")):
+    for part in (SPEC.filename, SPEC.md5, str(tmp_path / "data"), "run the same command"):
         assert part in archive
     for part in ("--data", "CIFAR_LAB_DATA", FOLDER):
         assert part in folder

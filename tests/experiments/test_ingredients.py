@@ -3,7 +3,7 @@ from __future__ import annotations
 from dataclasses import fields, replace
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from cifar_lab.data.augment import MixUp, RandomErasing, RandomHorizontalFlip
 from cifar_lab.experiments.catalog import EXPERIMENTS, Experiment
@@ -58,6 +58,17 @@ def test_of_two_equal_transforms_one_is_left_out_at_a_time() -> None:
     recipe = replace(RECIPE, augment=(erasing, erasing))
     variants = leave_one_out(Experiment("mine", "cifar10", tiny, recipe, "Mine"), 10)
     assert [variant.recipe.augment for variant in variants[1:]] == [(erasing,), (erasing,)]
+
+
+def darker(image: Tensor) -> Tensor:
+    return image / 2
+
+
+def test_a_custom_transform_is_called_by_its_name() -> None:
+    recipe = Recipe(1, 10, "adam", 1e-3, augment=(darker, nn.Identity()))  # type: ignore[arg-type]
+    own = Experiment("mine", "cifar10", tiny, recipe, "Mine")
+    titles = [variant.title for variant in leave_one_out(own, 10)]
+    assert titles == ["everything", "no darker", "no identity"]
 
 
 def test_the_model_s_dropout_and_normalisation_are_ingredients_too() -> None:

@@ -30,4 +30,7 @@ def test_a_result_of_an_earlier_version_is_loaded_and_saved_as_it_was(
         record["train_loss"] for record in written["history"]
     ]
     result.save(tmp_path / "again.json")
-    assert json.loads((tmp_path / "again.json").read_text()) == written
+    again = json.loads((tmp_path / "again.json").read_text())
+    for record in again["history"]:  # figures that earlier versions did not measure
+        assert record.pop("validation_loss") is record.pop("learning_rate") is None
+    assert again == written

@@ -8,6 +8,7 @@ from statistics import mean, stdev
 
 import pytest
 
+from cifar_lab.experiments import published
 from cifar_lab.experiments.catalog import EXPERIMENTS
 from cifar_lab.experiments.published import (
     load_published,
@@ -18,7 +19,10 @@ from cifar_lab.experiments.published import (
     summarize,
 )
 from cifar_lab.experiments.results import Result
+from cifar_lab.experiments.trials import Trial, save_trials
 from cifar_lab.models.counting import count_parameters, count_training_flops
+from cifar_lab.training.history import EpochRecord, History
+from cifar_lab.training.recipe import Recipe
 
 MakeResult = Callable[..., Result]
 
@@ -121,3 +125,18 @@ def test_figures_are_read_whatever_an_editor_put_first(
     path = tmp_path / "figures.json"
     path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes().replace(b"\n", b"\r\n"))
     assert load_published("~/figures.json") == load_published()
+
+
+def test_a_comparison_that_ships_is_loaded_by_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe = Recipe(epochs=1, batch_size=16, optimizer="adam", learning_rate=1e-3)
+    histories = {seed: History([EpochRecord(1, 1.0, 50.0, None, 1.0)]) for seed in (0, 1)}
+    trial = Trial("no crop", "", "cifar100", recipe, 12, 5e9, 5000, histories)
+    (tmp_path / "some-run").mkdir()
+    save_trials([trial], tmp_path / "some-ablation.json")
+    monkeypatch.setattr(published, "RUNS_FOLDER", tmp_path)
+    assert published.load_published_trials("some-ablation") == [trial]
+    assert published.published_run_names() == ["some-run"]
+    with pytest.raises(ValueError, match="Did you mean 'some-ablation'"):
+        published.load_published_trials("some-ablatoin")

@@ -2,9 +2,12 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -12,8 +15,10 @@ import torch
 
 from cifar_lab.data.image_set import Data
 from cifar_lab.evaluation import test_accuracy
-from cifar_lab.experiments.results import Result, find_results, load_result, new_folder, run_folders
+from cifar_lab.experiments.folders import new_folder, run_folders
+from cifar_lab.experiments.results import Result, find_results, load_result, to_frame
 from cifar_lab.experiments.run import run
+from cifar_lab.training.history import History
 from cifar_lab.training.recipe import Recipe
 from cifar_lab.utils.environment import describe_environment, peak_memory_mib
 
@@ -37,7 +42,7 @@ def test_a_result_comes_back_from_json_as_it_was(
     result.save(tmp_path / "result.json")
     loaded = load_result(tmp_path)
     assert fields_of(loaded) == fields_of(result)
-    assert loaded.model is None and loaded.folder == tmp_path
+    assert not loaded.model and loaded.folder == tmp_path
 
 
 def test_a_run_s_model_comes_back_with_the_same_accuracy(
@@ -56,6 +61,83 @@ def test_a_run_s_model_comes_back_with_the_same_accuracy(
     assert fields_of(loaded) == fields_of(result)
     assert loaded.model is not None and not loaded.model.training
     assert test_accuracy(loaded.model, data.test) == result.test_accuracy
+
+
+def test_a_model_that_was_not_loaded_says_how_to_load_it(
+    make_result: Callable[..., Result], tmp_path: Path
+) -> None:
+    for name, remedy in (("mlp", "with_model=True)"), (None, "with_model=True, model=MyNet())")):
+        make_result(model_name=name).save(tmp_path / "result.json")
+        result = load_result(tmp_path)
+        message = f"without its model. Load it: load_result({str(tmp_path)!r}, {remedy}"
+        assert message in repr(result.model)
+        assert not result.model and not hasattr(result.model, "_repr_html_")
+        for use in (lambda model: model(torch.zeros(1, 3, 32, 32)), lambda model: model.eval()):
+            with pytest.raises((ValueError, AttributeError), match=re.escape(message)):
+                use(result.model)
+        assert replace(result, seed=1).seed == 1
+
+
+def test_a_result_shows_itself_in_a_line(make_result: Callable[..., Result]) -> None:
+    assert repr(make_result(61.5, seed=3)) == (
+        "Result(cifar10-mlp, seed 3, on cifar10: test accuracy 61.50 % after 2 epochs, "
+        "308,310 parameters, not saved)"
+    )
+    assert "saved in runs" in repr(make_result(folder=Path("runs")))
+
+
+def test_a_result_s_records_are_a_history(make_result: Callable[..., Result]) -> None:
+    history = make_result(61.5).history
+    assert isinstance(history, History) and isinstance(history[:1], History)
+
+
+class Frame:
+    """What pandas would be asked for, where it is not installed."""
+
+    def __init__(self, rows: list[dict[str, object]], index: list[object] | None) -> None:
+        self.rows, self.index = rows, index
+
+
+def test_results_become_a_data_frame_of_one_row_each(
+    make_result: Callable[..., Result], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "pandas", SimpleNamespace(DataFrame=Frame))  # type: ignore
+    first, second = make_result(50.0), make_result(61.5, seed=3, folder=Path("runs"))
+    listed = to_frame([first, second])
+    assert listed.index is None
+    assert [row["test_accuracy"] for row in listed.rows] == [50.0, 61.5]
+    assert [(row["seed"], row["folder"], row["epochs"]) for row in listed.rows] == [
+        (0, None, 2),
+        (3, "runs", 2),
+    ]
+    named = to_frame({"MLP": first, "both": [first, second]})
+    assert named.index == ["MLP", "both", "both"] and named.rows[1:] == listed.rows
+    assert first.to_frame().rows == listed.rows[:1]
+    with pytest.raises(TypeError, match="There is a int among the results"):
+        to_frame([3])  # type: ignore[list-item]
+
+
+def test_without_pandas_a_data_frame_says_what_to_install(
+    make_result: Callable[..., Result], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "pandas", None)  # type: ignore[arg-type]
+    with pytest.raises(ImportError, match="pip install pandas"):
+        to_frame([make_result()])
+
+
+def test_every_result_below_a_folder_is_found(
+    make_result: Callable[..., Result], tmp_path: Path
+) -> None:
+    save(make_result(10, seed=1), tmp_path / "cifar10-mlp" / "seed-1")
+    save(make_result(20, seed=0), tmp_path / "cifar10-mlp" / "seed-0-2", age=1)
+    save(make_result(30, seed=0), tmp_path / "cifar10-mlp" / "seed-0", age=2)
+    save(make_result(40, experiment="a", dataset="synthetic"), tmp_path / "deep" / "a" / "seed-0")
+    (tmp_path / "cifar10-mlp" / "seed-5").mkdir()  # an interrupted run
+    found = find_results(tmp_path)
+    accuracies = {name: [each.test_accuracy for each in group] for name, group in found.items()}
+    assert accuracies == {"a": [40], "cifar10-mlp": [30, 20, 10]}
+    assert list(accuracies) == ["a", "cifar10-mlp"]
+    assert find_results(tmp_path / "nowhere") == {}
 
 
 def test_missing_results_and_weights_are_named(

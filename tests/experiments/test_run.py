@@ -13,6 +13,7 @@ from cifar_lab.evaluation import test_accuracy
 from cifar_lab.experiments.catalog import Experiment, find_experiments
 from cifar_lab.experiments.results import Result, load_result
 from cifar_lab.experiments.run import run
+from cifar_lab.training.progress import Progress
 from cifar_lab.training.recipe import Recipe
 from cifar_lab.utils.errors import TrainingDivergedError
 
@@ -160,21 +161,93 @@ def test_a_run_is_saved_with_its_weights(data: Data, own: Experiment, tmp_path: 
         assert torch.equal(saved[name], tensor)
 
 
-def test_a_second_run_overwrites_nothing_and_finds_the_same(
+def test_a_second_run_is_refused_with_the_ways_on(
     data: Data, own: Experiment, tmp_path: Path
 ) -> None:
-    first = quiet_run(own, data, tmp_path)
-    assert first.folder is not None
+    quiet_run(own, data, tmp_path)
+    with pytest.raises(FileExistsError) as error:
+        quiet_run(own, data, tmp_path)
+    for part in (f"{tmp_path / 'own' / 'seed-0'} already holds the finished run", "resume=True",
+                 "--resume", "again=True", "--again", "out=..."):  # fmt: skip
+        assert part in str(error.value)
+    assert folders(tmp_path) == ["seed-0"]
+    with pytest.raises(ValueError, match="give one"):
+        run(own, data=data, out=tmp_path, resume=True, again=True)
+
+
+RECIPE_OF_1 = Recipe(epochs=1, batch_size=16, optimizer="adam", learning_rate=1e-3)
+
+
+def test_the_refusal_says_what_is_there(data: Data, stopped: Experiment, tmp_path: Path) -> None:
+    with pytest.raises(FileExistsError, match="an interrupted run. Resume it with resume=True"):
+        quiet_run(stopped, data, tmp_path)
+    with pytest.raises(FileExistsError, match="a run of another recipe, network or images"):
+        quiet_run(replace(stopped, model=partial(network, 0.1)), data, tmp_path)
+    # Also where only the backup has it, on a new machine.
+    with pytest.raises(FileExistsError, match="drive.*an interrupted run"):
+        run(stopped, data=data, out=tmp_path / "new", backup=tmp_path / "drive")
+    quiet_run(replace(stopped, name="short", recipe=RECIPE_OF_1), data, tmp_path)
+    with pytest.raises(FileExistsError, match="a shorter run. Train it on with resume=True"):
+        quiet_run(replace(stopped, name="short", recipe=RECIPE_OF_1.with_epochs(2)), data, tmp_path)
+
+
+def test_again_overwrites_nothing_and_finds_the_same(
+    data: Data, own: Experiment, tmp_path: Path
+) -> None:
+    (tmp_path / "drive").mkdir()
+    options = {"out": tmp_path, "backup": tmp_path / "drive", "again": True}
+    options |= {"device": "cpu", "progress": False}
+    first = run(own, data=data, **options)
+    assert first.folder == tmp_path / "own" / "seed-0"
     before = (first.folder / "result.json").read_bytes()
     torch.rand(3)  # what was drawn before does not matter
-    second = quiet_run(own, data, tmp_path)
+    second = run(own, data=data, **options)
     assert second.folder == tmp_path / "own" / "seed-0-2"
+    assert folders(tmp_path) == folders(tmp_path / "drive") == ["seed-0", "seed-0-2"]
     assert (first.folder / "result.json").read_bytes() == before
     assert second.test_accuracy == first.test_accuracy
     one, other = weights_of(first.folder), weights_of(second.folder)
     assert all(torch.equal(one[name], other[name]) for name in one)
     third = weights_of(quiet_run(own, data, tmp_path, seed=1).folder)
     assert not torch.equal(one["layers.2.weight"], third["layers.2.weight"])
+
+
+def folders(out: Path) -> list[str]:
+    return sorted(path.name for path in (out / "own").iterdir())
+
+
+def test_a_run_without_a_whole_epoch_leaves_its_folder_free(
+    data: Data, own: Experiment, tmp_path: Path
+) -> None:
+    def stop() -> nn.Module:
+        model = OwnNet()
+        model.register_forward_pre_hook(interrupt)
+        return model
+
+    def interrupt(model: nn.Module, inputs: tuple[torch.Tensor]) -> None:
+        if len(inputs[0]) == own.recipe.batch_size:  # not while operations are counted
+            raise KeyboardInterrupt
+
+    (tmp_path / "drive").mkdir()
+    options = {"out": tmp_path, "backup": tmp_path / "drive", "device": "cpu", "progress": False}
+    with pytest.raises(KeyboardInterrupt):
+        run(replace(own, model=stop), data=data, **options)
+    assert folders(tmp_path) == folders(tmp_path / "drive") == []
+    # A process that was killed could not remove them.
+    for out in (tmp_path, tmp_path / "drive"):
+        (out / "own" / "seed-0").mkdir()
+    assert run(own, data=data, **options).folder == tmp_path / "own" / "seed-0"
+    assert folders(tmp_path) == folders(tmp_path / "drive") == ["seed-0"]
+
+
+def test_another_folder_is_taken_with_a_word(
+    data: Data, own: Experiment, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    quiet_run(own, data, tmp_path)
+    edited = replace(own, model=partial(network, 0.1))
+    run(edited, data=data, out=tmp_path, resume=True, device="cpu")
+    folder = tmp_path / "own" / "seed-0-2"
+    assert f"network or images; this one goes to {folder}." in capsys.readouterr().out
 
 
 def test_a_run_that_diverges_keeps_the_last_whole_epoch(
@@ -227,19 +300,24 @@ def test_progress_names_the_dataset_the_size_and_the_folder(
     assert first == "own (seed 0) on synthetic: 30,730 parameters, 30,720 MACs"
     assert (saved, last) == (f"Saved result.json and weights.pt in {folder}", accuracy)
     run(own, data=data, out=tmp_path, device="cpu", resume=True)
-    assert (
-        capsys.readouterr().out.splitlines()[-1] == f"{folder} holds the finished run. {accuracy}"
-    )
+    last = capsys.readouterr().out.splitlines()[-1]
+    assert last == f"Already trained: loaded from {folder}. {accuracy}"
 
 
-def test_a_custom_model_s_result_is_loaded_without_its_weights(
+def test_a_custom_model_s_result_is_loaded_into_a_new_network(
     data: Data, own: Experiment, tmp_path: Path
 ) -> None:
-    folder = quiet_run(own, data, tmp_path).folder
-    assert folder is not None
-    assert load_result(folder).title == "My net"
-    with pytest.raises(ValueError, match="not in the registry. Build it yourself"):
-        load_result(folder, with_model=True)
+    trained = quiet_run(own, data, tmp_path)
+    assert trained.folder is not None and trained.model is not None
+    assert load_result(trained.folder).title == "My net"
+    with pytest.raises(ValueError, match=r"load_result\(.*with_model=True, model=MyNet\(\)\)"):
+        load_result(trained.folder, with_model=True)
+    with pytest.raises(TypeError, match=r"the class OwnNet; expected .* model=OwnNet\(\)"):
+        load_result(trained.folder, with_model=True, model=OwnNet)  # type: ignore[arg-type]
+    loaded = load_result(trained.folder, with_model=True, model=OwnNet()).model
+    assert loaded is not None and not loaded.training
+    expected = trained.model.state_dict()
+    assert all(torch.equal(tensor, expected[k]) for k, tensor in loaded.state_dict().items())
 
 
 def test_resuming_a_finished_run_gives_its_result_and_uses_no_test_image(
@@ -389,9 +467,94 @@ def test_resuming_with_another_recipe_than_a_finished_run_s_starts_from_scratch(
 ) -> None:
     quiet_run(own, data, tmp_path)
     options = {"out": tmp_path, "device": "cpu", "progress": False, "resume": True}
-    longer = run(own, data=data, recipe=replace(own.recipe, epochs=3), **options)
-    assert longer.folder == tmp_path / "own" / "seed-0-2"
-    assert len(longer.history) == 3
+    other = run(own, data=data, recipe=replace(own.recipe, learning_rate=2e-3), **options)
+    assert other.folder == tmp_path / "own" / "seed-0-2"
+    assert len(other.history) == 2
+
+
+def test_a_finished_run_is_trained_on_with_more_epochs(
+    data: Data, own: Experiment, tmp_path: Path
+) -> None:
+    """It ends as if it had been planned so, also on another machine that has only the backup."""
+    (tmp_path / "drive").mkdir()
+    options = {"device": "cpu", "progress": False, "resume": True, "backup": tmp_path / "drive"}
+    short = run(own, data=data, out=tmp_path / "first", **options)
+    longer = replace(own, recipe=replace(own.recipe, epochs=4))
+    whole = quiet_run(longer, data, tmp_path / "whole")
+    on = run(longer, data=data, out=tmp_path / "second", **options)
+    assert on.folder == tmp_path / "second" / "own" / "seed-0"
+    assert on.history[:2] == short.history and len(on.history) == 4
+    saved, expected = weights_of(on.folder), weights_of(whole.folder)
+    assert all(torch.equal(saved[name], expected[name]) for name in expected)
+    # The short one's end was a look at the test set too.
+    assert (short.test_uses, whole.test_uses, on.test_uses) == (3, 5, 6)
+    assert load_result(tmp_path / "drive" / "own" / "seed-0").recipe.epochs == 4
+    here = run(longer, data=data, out=tmp_path / "first", **options)
+    assert (here.folder, here.history) == (short.folder, on.history)
+
+
+def test_a_quick_look_is_not_trained_on_where_the_learning_rate_depends_on_the_length(
+    data: Data, own: Experiment, tmp_path: Path
+) -> None:
+    falling = replace(own, recipe=replace(own.recipe, schedule="cosine"))
+    options = {"device": "cpu", "progress": False, "resume": True}
+    look = run(falling, data=data, out=tmp_path / "runs", **options)
+    longer = replace(falling, recipe=replace(falling.recipe, epochs=4))
+    whole = quiet_run(longer, data, tmp_path / "whole")
+    after = run(longer, data=data, out=tmp_path / "runs", **options)
+    assert after.folder != look.folder
+    assert [one.train_loss for one in after.history] == [one.train_loss for one in whole.history]
+
+
+def test_the_old_result_stays_until_a_run_that_is_trained_on_has_ended(
+    data: Data, own: Experiment, tmp_path: Path
+) -> None:
+    class StoppedError(Exception):
+        pass
+
+    def interrupt(progress: Progress) -> None:
+        if progress.record.epoch == 3:
+            raise StoppedError
+
+    options = {"out": tmp_path, "device": "cpu", "progress": False, "resume": True}
+    short = run(own, data=data, **options)
+    longer = replace(own, recipe=replace(own.recipe, epochs=4))
+    with pytest.raises(StoppedError):
+        run(longer, data=data, callback=interrupt, **options)
+    assert short.folder is not None
+    assert load_result(short.folder).history == short.history
+    assert run(own, data=data, **options).test_accuracy == short.test_accuracy
+    whole = quiet_run(longer, data, tmp_path / "whole")
+    resumed = run(longer, data=data, **options)
+    assert resumed.folder == short.folder
+    assert [each.train_loss for each in resumed.history] == [
+        each.train_loss for each in whole.history
+    ]
+
+
+def test_a_callback_sees_the_experiment_s_title_and_can_end_the_training(
+    data: Data, own: Experiment, tmp_path: Path
+) -> None:
+    titles = []
+
+    def stop(progress: Progress) -> bool:
+        titles.append(progress.title)
+        return True
+
+    result = run(own, data=data, out=tmp_path, device="cpu", progress=False, callback=stop)
+    assert titles == ["My net"] and len(result.history) == 1
+
+
+def test_what_is_no_experiment_is_refused(data: Data, recipe: Recipe) -> None:
+    with pytest.raises(TypeError, match=r"a OwnNet that is already built.*Give the class, model="):
+        Experiment("own", "synthetic", OwnNet(), recipe, "My net")  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match="model is a int; expected a class or function"):
+        Experiment("own", "synthetic", 3, recipe, "My net")  # type: ignore[arg-type]
+    nothing = Experiment("own", "synthetic", lambda: None, recipe, "")  # type: ignore
+    with pytest.raises(TypeError, match="returned a NoneType; .*return model"):
+        quiet_run(nothing, data, out=None)
+    with pytest.raises(TypeError, match="experiment is a OwnNet; .*cifar_lab.fit"):
+        run(OwnNet(), data=data)  # type: ignore[arg-type]
 
 
 def test_a_backup_needs_a_folder_that_is_there(data: Data, own: Experiment, tmp_path: Path) -> None:

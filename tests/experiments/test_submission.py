@@ -141,17 +141,16 @@ def test_what_can_not_be_handed_in_is_named(
 
 
 def test_check_submission_says_what_is_open_and_what_passed(
-    result: Result,
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     for name in ("JPY_SESSION_NAME", "CIFAR_LAB_NOTEBOOK"):
         monkeypatch.delenv(name, raising=False)
-    folder = cifar_lab.submit(result, assignment="a", dataset="cifar10", out=tmp_path / "mine")
+    folder = cifar_lab.submit(linear(), assignment="a", test_accuracy=50.0, out=tmp_path / "mine")
     cifar_lab.check_submission(folder, data_folder=tmp_path / "nowhere")
     shown = capsys.readouterr().out
-    assert "Your notebook's file is not in the folder yet" in shown
+    assert "10 checks wait: Your notebook's file is not in the folder yet" in shown, "told once"
     assert "✓" in shown
     assert "not on this machine" in shown
     assert "A question mark is open" in shown

@@ -249,3 +249,20 @@ def test_counting_leaves_no_trace_in_what_a_model_keeps() -> None:
     assert not model.kept
     assert "late" not in dict(model.named_buffers())
     assert torch.equal(model.draws.get_state(), state)
+
+
+def test_the_products_of_attention_are_counted() -> None:
+    class Attends(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.layer = nn.MultiheadAttention(8, 2, batch_first=True)
+
+        def forward(self, images: torch.Tensor) -> torch.Tensor:
+            tokens = images.flatten(1)[:, :32].reshape(-1, 4, 8)
+            return self.layer(tokens, tokens, tokens, need_weights=False)[0].flatten(1)
+
+    projections = 4 * (3 * 8 * 8 + 8 * 8)  # of four tokens: three on the way in, one on the way out
+    products = 2 * 4 * 4 * 8  # queries with keys, and weights with values
+    assert count_macs(Attends()) == projections + products
+    # The images need no gradient, but the tokens' first layer has weights alone to train.
+    assert count_training_flops(Attends()) == 2 * (3 * (projections + products) - 3 * 4 * 8 * 8)

@@ -1,0 +1,66 @@
+"""The folders of runs: names, files, and new ones next to those that are there."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from cifar_lab.utils.files import user_path
+
+# The files that a run leaves in its folder.
+RESULT, WEIGHTS, CHECKPOINT = "result.json", "weights.pt", "checkpoint.pt"
+
+
+def run_folders(wanted: Path) -> list[Path]:
+    """Return which of `wanted`, `wanted-2`, ... hold a checkpoint or result, the newest first."""
+    wanted = user_path(wanted)
+    newest: dict[Path, float] = {}
+    for folder in (wanted.name, f"{wanted.name}-*"):
+        for name in (CHECKPOINT, RESULT):
+            for path in wanted.parent.glob(f"{folder}/{name}"):
+                newest[path.parent] = max(newest.get(path.parent, 0.0), path.stat().st_mtime)
+    return sorted(newest, key=lambda folder: newest[folder], reverse=True)
+
+
+def new_folder(wanted: Path) -> Path:
+    """Make `wanted`, or `wanted-2`, `wanted-3`, ... where that is taken: nothing is overwritten.
+
+    Raises:
+        OSError: The folder can't be made; the message says which and what to do.
+    """
+    number = 1
+    while True:
+        folder = numbered(user_path(wanted), number)
+        try:
+            return make_folder(folder, new=True)
+        except FileExistsError:
+            number += 1
+
+
+def numbered(folder: Path, number: int) -> Path:
+    """Return the folder for number 1, and `folder-2`, `folder-3`, ... for the others."""
+    return folder if number == 1 else folder.with_name(f"{folder.name}-{number}")
+
+
+def make_folder(folder: Path, *, new: bool = False) -> Path:
+    """Make a folder and return it.
+
+    Args:
+        folder: The folder; missing ones above it are made too.
+        new: Whether it is an error that it is there already.
+
+    Raises:
+        FileExistsError: It is there already.
+        OSError: The folder can't be made; the message says which and what to do.
+    """
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(exist_ok=not new)
+    except OSError as error:
+        if new and os.path.lexists(folder):
+            raise
+        raise OSError(
+            f"Can't make the folder {folder} for results: {error.strerror}. "
+            "Give a folder that can be written, with out=... or --out."
+        ) from error
+    return folder
