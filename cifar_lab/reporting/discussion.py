@@ -12,10 +12,11 @@ from torch import nn
 
 from cifar_lab.data.image_set import ImageSet
 from cifar_lab.experiments.results import Result
-from cifar_lab.experiments.variants import Trial
+from cifar_lab.experiments.variants import Trial, gains
 from cifar_lab.models.counting import MAX_PARAMETERS, count_parameters
+from cifar_lab.reporting.tables.markdown import markdown_table
+from cifar_lab.reporting.tables.variants import accuracy_text, gain_texts
 from cifar_lab.training.schedule import learning_rate_at
-from cifar_lab.utils.markdown import markdown_table
 from cifar_lab.utils.statistics import standard_error
 
 
@@ -203,22 +204,18 @@ def _validation(result: Result, epoch: int) -> float:
 
 
 def _differences(trials: Sequence[Trial], heading: str) -> list[str]:
-    """Return a line for each short run without something of the heading: what that changed."""
-    lines = []
-    for trial in trials:
-        if trial.heading != heading:
-            continue
-        everything = trials[0]
-        change = trial.accuracy - everything.accuracy
-        errors = (
-            standard_error(one.accuracy, one.validation_images) for one in (trial, everything)
-        )
-        noise = 2 * math.hypot(*errors)
-        lines.append(
-            f"- Short run, {trial.title}: {trial.accuracy:.2f} % in place of "
-            f"{everything.accuracy:.2f} % ({change:+.2f}; two standard errors are {noise:.2f})."
-        )
-    return lines
+    """Return a table of the short runs without something of the heading: what that changed."""
+    compared = [trial for trial in trials if trial.heading == heading]
+    if not compared:
+        return []
+    everything = trials[0]
+    by_title = {gain.trial.title: gain for gain in gains(trials, against=everything)}
+    rows = [
+        [trial.title, accuracy_text(trial), *gain_texts(by_title.get(trial.title))]
+        for trial in [everything, *(each for each in compared if each is not everything)]
+    ]
+    table = markdown_table(["short run", "validation accuracy %", "gain", "verdict"], rows)
+    return ["", table]
 
 
 def parameter_table(model: nn.Module) -> str:

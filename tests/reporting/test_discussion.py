@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -80,7 +81,7 @@ def test_architecture_tells_where_the_parameters_are(result: Result, baseline: R
     assert f"depthwise 3x3 convolutions {9 * 1475:,}" in text
     assert f"linear layers {512 * 100 + 100:,}" in text
     assert f"pointwise pairs would have {9 * pointwise:,} parameters, 6.3 times" in text
-    assert "Short run, no input normalisation: 18.00 % in place of 20.00 %" in text
+    assert "| no input normalisation | 18.00 ± 0.54 | -2.00" in text
 
 
 def test_architecture_names_other_convolutions_by_their_kernels(
@@ -95,6 +96,7 @@ def test_architecture_names_other_convolutions_by_their_kernels(
     assert "full 5x5 convolutions 600" in text
     assert "grouped 3x1 convolutions 96" in text and "pointwise 1x1 convolutions 32" in text
     assert "in place of" not in text, "there is no depthwise and pointwise pair"
+    assert "short run" not in text
 
 
 def test_architecture_needs_the_model(result: Result, baseline: Result) -> None:
@@ -107,7 +109,8 @@ def test_hyperparameters_tell_the_course_of_the_run_and_its_cost(result: Result)
     assert "1.00 % after epoch 1" in text and "52.00 % after epoch 5" in text
     assert "3.3 minutes of training (40.0 s per epoch)" in text
     assert "and 1.2 for the short runs" in text  # six of twelve seconds
-    assert "no warm-up: 15.00 % in place of 20.00 % (-5.00; two standard errors" in text
+    assert "| everything | 20.00 ± 0.57 |  |  |" in text
+    assert "| no warm-up | 15.00 ± 0.50 | -5.00" in text
     assert "no dropout" not in text
 
 
@@ -122,13 +125,9 @@ def test_regularisation_knows_the_loss_that_smoothing_leaves(result: Result) -> 
     target[7] += 0.9
     floor = torch.nn.functional.cross_entropy(target.log()[None], target[None]).item()
     assert f"a loss of {floor:.4f}" in text
-    # By hand: the two variances are 0.25 * 0.75 / 5000 and 0.2 * 0.8 / 5000; twice the root.
-    noise = 200 * math.sqrt((0.1875 + 0.16) / 5000)
-    assert (
-        f"no dropout: 25.00 % in place of 20.00 % (+5.00; two standard errors are {noise:.2f})"
-        in text
-    )
-    assert "no random crop: 20.10 %" in text
+    # By hand: the roots of 0.25 * 0.75 / 5000 and of 0.201 * 0.799 / 5000.
+    assert re.search(r"no dropout \| 25.00 ± 0.61 \| \+5.00 .*\| helps", text)
+    assert re.search(r"no random crop \| 20.10 ± 0.57 \| \+0.10 .*\| can't tell", text)
     assert "no warm-up" not in text
 
 
@@ -148,7 +147,7 @@ def test_optimizer_is_compared_with_guessing(result: Result, baseline: Result) -
     assert "sgd, learning rate 0.001, momentum 0; training loss 4.5900 after 10 epochs" in text
     assert f"ln 100 = {math.log(100):.4f}" in text
     assert "up to 0.001 and 0.0002 in the first epoch; training loss 4.5000" in text
-    assert "no moving average of weights: 19.00 %" in text
+    assert "| no moving average of weights | 19.00 ± 0.55 | -1.00" in text
 
 
 def test_validation_scheme_tells_what_was_selected_and_how_often_the_test_set_was_used(

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -16,7 +15,8 @@ from cifar_lab.models.counting import count_parameters
 from cifar_lab.reporting.tables import (
     findings,
     history_table,
-    iteration_sentence,
+    iteration_figures,
+    markdown_table,
     results_table,
     source_code,
     uses_of_test_set,
@@ -33,7 +33,7 @@ def cells(table: str) -> list[dict[str, str]]:
     """A Markdown table's rows, each cell by its column."""
     lines = [line for line in table.splitlines() if line.startswith("|")]
     header, rule, *rows = ([cell.strip() for cell in line[1:-1].split("|")] for line in lines)
-    assert all(set(cell) == {"-"} for cell in rule) and len(rule) == len(header)
+    assert all(set(cell) <= {"-", ":"} for cell in rule) and len(rule) == len(header)
     return [dict(zip(header, row, strict=True)) for row in rows]
 
 
@@ -86,23 +86,32 @@ def test_the_history_has_the_first_the_fifth_the_best_and_the_last_epoch(
     assert [row["epoch"] for row in rows] == ["1", "3", "5", "7"]
     assert [row["validation accuracy %"] for row in rows] == [
         "1.00",
-        "12.00 (best)",
+        "12.00",
         "10.00",
         "7.00",
     ]
+    assert [row["note"] for row in rows] == ["", "best", "", ""]
+    assert "validation loss" not in rows[0]
     assert rows[0]["train loss"] == "3.9000" and rows[0]["seconds"] == "2.0"
 
 
 def test_a_history_without_validation_has_no_best_epoch(make_result: MakeResult) -> None:
     rows = cells(history_table(make_result()))
     assert [row["validation accuracy %"] for row in rows] == ["", ""]
+    assert [row["note"] for row in rows] == ["", ""]
+
+
+def test_the_history_has_the_validation_loss_where_it_was_measured(make_result: MakeResult) -> None:
+    history = [EpochRecord(1, 2.0, 20.0, None, 1.0, 2.25), EpochRecord(2, 1.5, 30.0, None, 1.0)]
+    rows = cells(history_table(make_result(history=history)))
+    assert [row["validation loss"] for row in rows] == ["2.2500", ""]
 
 
 def test_uses_of_the_test_set_are_told(make_result: MakeResult) -> None:
     once = make_result(test_uses=1)
-    assert uses_of_test_set({"a": [once, once]}).endswith("on 1 time in each run.")
+    assert uses_of_test_set({"a": [once, once]}) == "Each run evaluated on the test set once."
     mixed = {"a": [once], "b": [make_result(test_uses=4)]}
-    assert uses_of_test_set(mixed).endswith("on between 1 and 4 times in each run.")
+    assert uses_of_test_set(mixed).endswith("test set between 1 and 4 times.")
 
 
 @pytest.mark.parametrize(("dataset", "title"), [("cifar10", "CIFAR-10"), ("cifar100", "CIFAR-100")])
@@ -132,63 +141,55 @@ def test_a_table_of_nothing_is_refused(results: dict[str, list[Result]]) -> None
         results_table(results)
 
 
-def test_an_iteration_is_told_by_its_ratios_and_its_gain(make_result: MakeResult) -> None:
-    before = make_result(42.0, title="A", parameters=300_000, macs=1_000_000)
-    after = make_result(60.5, title="B", parameters=30_000, macs=4_500_000)
-    there, back = iteration_sentence(before, after), iteration_sentence(after, before)
-    assert re.search(r"B\*\* after A: 30,000 parameters \(10.0 times fewer\)", there)
-    assert re.search(r"4,500,000 multiply-accumulates .* \(4.5 times as many\)", there)
-    assert "60.50 %, 18.50 points more" in there
-    assert "300,000 parameters (10.0 times as many)" in back
-    assert "(4.5 times fewer)" in back and "42.00 %, 18.50 points less" in back
-
-
 def three(make_result: MakeResult, *accuracies: float) -> list[Result]:
-    sizes = [("MLP", 300_000, 300_000), ("Conv", 40_000, 1_400_000), ("Big", 900_000, 10_000)]
+    sizes = [("MLP", 300_000, 300_000), ("Conv", 30_000, 1_350_000), ("Big", 900_000, 10_000)]
     return [
         make_result(accuracy, title=title, parameters=parameters, macs=macs)
         for accuracy, (title, parameters, macs) in zip(accuracies, sizes, strict=True)
     ]
 
 
-def test_findings_tell_every_network_s_size_and_accuracy(make_result: MakeResult) -> None:
-    text = findings(three(make_result, 41.25, 61.5, 70.75))
-    for figures in (
-        ("MLP", "300,000 parameters", "41.25 %"),
-        ("**Conv** after MLP", "40,000 parameters", "61.50 %", "20.25 points more"),
-        ("**Big** after Conv", "900,000 parameters", "70.75 %", "9.25 points more"),
-    ):
-        assert any(all(figure in line for figure in figures) for line in text.splitlines()), figures
-    assert "1 of the 2 other networks beat MLP with fewer parameters" in text
-    assert "most accurate is **Big**: 70.75 % with 900,000" in text
-    assert "smallest is **Conv**: 40,000" in text
-    assert "1 of these compute more" in text
-    assert "CIFAR-10, 2 epochs each, seed 0" in text
+def test_an_iteration_has_its_figures_beside_those_of_the_network_before(
+    make_result: MakeResult,
+) -> None:
+    text = iteration_figures(three(make_result, 41.25, 61.5, 60.75))
+    alike, first, table, second, other = text.split("\n\n")
+    assert alike == "On CIFAR-10, 2 epochs each, seed 0."
+    assert (first, second) == ("**Iteration 1: Conv**", "**Iteration 2: Big**")
+    # By hand: 30 of 300 thousand is a tenth, 1350 of 300 thousand 4.5 times; 61.5 - 41.25.
+    assert table.splitlines()[2:] == [
+        "| Parameters | 300,000 | 30,000 | × 0.10 |",
+        "| MACs per image | 300,000 | 1,350,000 | × 4.50 |",
+        "| Result: test accuracy % | 41.25 | 61.50 | +20.25 |",
+    ]
+    assert [row["change"] for row in cells(other)] == ["× 30.00", "× 0.0074", "-0.75"]
 
 
-def test_findings_claim_no_win_where_there_is_none(make_result: MakeResult) -> None:
-    text = findings(three(make_result, 50.0, 50.0, 49.0))
-    assert "0 of the 2 other networks beat MLP" in text
-    assert "most accurate is **MLP**" in text
-    assert "1.00 points less" in text
-    assert "not less work" not in text  # nothing about better networks
+def test_the_figures_of_iterations_hold_no_opinion(make_result: MakeResult) -> None:
+    text = iteration_figures(three(make_result, 41.25, 61.5, 60.75)).lower()
+    assert not any(word in text for word in ("better", "worse", "beat", "more", "fewer", "best"))
 
 
-def test_a_better_but_larger_network_is_no_saving(make_result: MakeResult) -> None:
-    text = findings(three(make_result, 50.0, 49.0, 60.0))
-    assert "0 of the 2 other networks beat MLP with fewer parameters" in text
-    assert "not less work" not in text  # the better one, Big, computes less
-
-
-def test_findings_on_synthetic_images_say_so(make_result: MakeResult) -> None:
+def test_figures_on_synthetic_images_say_so(make_result: MakeResult) -> None:
     runs = [make_result(dataset="synthetic") for _ in range(3)]
-    assert "SYNTHETIC dataset (not CIFAR)" in findings(runs).splitlines()[0]
+    assert "SYNTHETIC dataset (not CIFAR)" in iteration_figures(runs).splitlines()[0]
 
 
-@pytest.mark.parametrize("count", [0, 1, 2])
-def test_findings_need_two_iterations(make_result: MakeResult, count: int) -> None:
-    with pytest.raises(ValueError, match=f"{count} results; findings need a baseline and"):
-        findings([make_result() for _ in range(count)])
+def test_earlier_notebooks_find_the_figures_under_their_old_name() -> None:
+    assert findings is iteration_figures
+
+
+@pytest.mark.parametrize("count", [0, 1])
+def test_figures_need_an_iteration(make_result: MakeResult, count: int) -> None:
+    with pytest.raises(ValueError, match=f"There is {count} result.*a baseline and at least one"):
+        iteration_figures([make_result() for _ in range(count)])
+
+
+def test_iterations_that_differ_in_more_than_the_network_are_refused(
+    make_result: MakeResult,
+) -> None:
+    with pytest.raises(ValueError, match="differ in dataset, recipe, precision or seed"):
+        iteration_figures([make_result(), make_result(seed=1)])
 
 
 def trial(title: str, *accuracies: float) -> Trial:
@@ -218,13 +219,16 @@ def test_variants_over_seeds_have_spreads_gains_and_verdicts() -> None:
 
 
 def test_a_variant_with_one_seed_has_the_standard_error_of_its_images() -> None:
-    table, note = variants_table([trial("everything", 20.0), trial("less", 18.5)]).split("\n\n")
+    trials = [trial("everything", 20.0), trial("less", 18.5), trial("wrong", 5.0)]
+    table, note = variants_table(trials, against=trials[0]).split("\n\n")
     # By hand: the square root of 0.2 * 0.8 / 5000 is 0.566 %, of 0.185 * 0.815 / 5000 0.549 %.
-    first, second = cells(table)
+    first, second, third = cells(table)
     assert first["validation accuracy %"] == "20.00 ± 0.57" and first["gain"] == ""
     assert second["validation accuracy %"] == "18.50 ± 0.55"
-    assert (second["gain"], second["verdict"]) == ("-1.50", "can't tell")
+    assert second["gain"].startswith("-1.50") and second["verdict"] == "can't tell"
+    assert third["verdict"].startswith("harms"), "15 points are no noise of 5,000 images"
     assert "standard error from the number of validation images" in note
+    assert "**Did harm:** wrong (-15.00)." in verdicts(trials, against=trials[0])
 
 
 def test_a_table_of_no_variants_is_refused() -> None:
@@ -247,3 +251,17 @@ def test_source_code_is_the_code_that_runs() -> None:
     exec(header + source_code(SimpleMLP, pareto_front), namespace)
     assert count_parameters(namespace["SimpleMLP"]()) == 308_310
     assert namespace["pareto_front"]([(2.0, 3.0), (1.0, 3.0)]) == [1]
+
+
+def test_columns_of_numbers_are_aligned_at_the_right() -> None:
+    rows = [
+        ["a", "1,234", "+0.50 ± 0.82", "86.15 %", "× 0.25", "0-2, 7", "3 × 32", "", "-1"],
+        ["b", "**5**", "-9", "", "", "4", "10", "", "one"],
+    ]
+    table = markdown_table(list("abcdefghi"), rows)
+    assert table.splitlines()[1] == "|---|---:|---:|---:|---:|---:|---|---|---|"
+
+
+def test_the_table_of_variants_has_its_numbers_at_the_right_and_words_at_the_left() -> None:
+    rule = variants_table(TRIALS).splitlines()[1]
+    assert rule == "|---|---:|---:|---:|---:|---:|---|"

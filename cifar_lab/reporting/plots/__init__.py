@@ -1,8 +1,10 @@
-"""Plots of images, classes, learning curves and comparisons.
+"""Plots of images, classes, learning curves, comparisons and networks.
 
-Each function returns a matplotlib figure and shows nothing; a notebook shows what a cell returns.
+Each function returns a picture and shows nothing; a notebook shows what a cell returns. A network
+has the same colour in all plots.
 """
 
+from cifar_lab.reporting.network.drawing import draw_network
 from cifar_lab.reporting.plots.classes import (
     plot_class_accuracies,
     plot_class_balance,
@@ -25,8 +27,11 @@ from cifar_lab.reporting.plots.images import (
     plot_predictions,
     plot_weights,
 )
+from cifar_lab.reporting.plots.live import LiveCurves
 
 __all__ = [
+    "LiveCurves",
+    "draw_network",
     "plot_accuracy_against_cost",
     "plot_accuracy_against_parameters",
     "plot_augmented",
