@@ -30,8 +30,10 @@ def code_of(page: Path) -> str:
 def used_names(code: str) -> list[tuple[str, ...]]:
     """Return what the code takes from the package: the path of names below `cifar_lab`."""
     used: list[tuple[str, ...]] = []
+    names = {"cifar_lab"}  # those that stand for the package
     for node in ast.walk(ast.parse(code)):
         if isinstance(node, ast.Import):
+            names |= {each.asname for each in node.names if each.name == "cifar_lab" and each.asname}
             paths = [tuple(each.name.split(".")) for each in node.names]
             used += [path[1:] for path in paths if path[0] == "cifar_lab" and path[1:]]
         if isinstance(node, ast.ImportFrom):
@@ -41,7 +43,7 @@ def used_names(code: str) -> list[tuple[str, ...]]:
         if (
             isinstance(node, ast.Attribute)
             and isinstance(node.value, ast.Name)
-            and node.value.id == "cifar_lab"
+            and node.value.id in names
         ):
             used.append((node.attr,))
     return used
@@ -57,3 +59,4 @@ def test_a_page_takes_only_public_names_from_the_package(page: Path) -> None:
 def test_names_below_the_public_ones_are_seen() -> None:
     code = "import cifar_lab.data\nfrom cifar_lab.models.convnet import ConvNet\ncifar_lab.load"
     assert used_names(code) == [("data",), ("models", "convnet", "ConvNet"), ("load",)]
+    assert used_names("import cifar_lab as lab\nlab.data") == [("data",)]
