@@ -24,10 +24,10 @@ from cifar_lab.data.image_set import ImageSet, Role
 from cifar_lab.evaluation import test_accuracy
 from cifar_lab.experiments.catalog import Experiment
 from cifar_lab.models.counting import count_training_flops
+from cifar_lab.training.history import EpochRecord
 from cifar_lab.training.optimizers import build_optimizer
 from cifar_lab.training.recipe import Recipe
 from cifar_lab.training.schedule import learning_rate_at
-from cifar_lab.training.state import EpochRecord
 
 WORKERS = 2  # as Colab's machines have cores
 

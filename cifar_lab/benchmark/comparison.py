@@ -16,7 +16,7 @@ from typing import Any
 from cifar_lab.benchmark.student import BENCHMARKED
 from cifar_lab.benchmark.worker import WAYS, Measurement, Order
 from cifar_lab.data.datasets import load_or_synthetic
-from cifar_lab.training.state import EpochRecord
+from cifar_lab.training.history import EpochRecord
 
 
 @dataclass(frozen=True)

@@ -15,10 +15,11 @@ from cifar_lab.experiments.catalog import Experiment
 from cifar_lab.models.counting import count_training_flops
 from cifar_lab.training.acceleration import find_acceleration
 from cifar_lab.training.data_checks import first_batch
+from cifar_lab.training.history import EpochRecord
 from cifar_lab.training.loop import fit, train_epoch
 from cifar_lab.training.precision import resolve_precision
 from cifar_lab.training.recipe import Recipe
-from cifar_lab.training.state import EpochRecord, TrainingState
+from cifar_lab.training.state import TrainingState
 
 
 class Library:

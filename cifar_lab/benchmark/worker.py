@@ -20,7 +20,7 @@ from cifar_lab.benchmark.profile import matrix_flops_per_second
 from cifar_lab.benchmark.student import BENCHMARKED
 from cifar_lab.data.datasets import load
 from cifar_lab.data.image_set import split
-from cifar_lab.training.state import EpochRecord
+from cifar_lab.training.history import EpochRecord
 from cifar_lab.utils.devices import as_device
 from cifar_lab.utils.environment import describe_environment, peak_memory_mib
 from cifar_lab.utils.errors import USER_ERRORS
@@ -32,16 +32,16 @@ WAYS: dict[str, type[Baseline] | type[Library]] = {"baseline": Baseline, "librar
 
 @dataclass(frozen=True)
 class Order:
-    """What to measure.
+    """An order to measure one way.
 
     Attributes:
-        way: one of `WAYS`.
-        experiment: its name.
-        dataset: "cifar10", "cifar100" or "synthetic".
-        data_folder: where it is; None for the usual place.
-        images: in an epoch; None for all training images.
-        epochs: how many are measured.
-        device: None for the best there is.
+        way: One of `WAYS`.
+        experiment: The experiment's name.
+        dataset: The dataset: "cifar10", "cifar100" or "synthetic".
+        data_folder: The folder of the datasets; None for the usual one.
+        images: The number of images in an epoch; None for all training images.
+        epochs: The number of epochs that are measured.
+        device: The device to train on; None for the best there is.
         precision: The library's precision; None for the recipe's.
     """
 
@@ -60,18 +60,18 @@ class Measurement:
     """One way's figures.
 
     Attributes:
-        way: one of `WAYS`.
-        epochs: one record an epoch. The accuracy is on a validation split where the experiment has
-            one, else on the test images; measuring it is not in the seconds.
-        images: in an epoch.
-        watched: the role of the images that the accuracy is of.
-        precision: of the forward and backward pass.
-        shares: of a step's time, by part, from 0 to 1.
-        flops_per_image: of training, in matrix products.
-        matrix_flops_per_second: what one large matrix product reaches in the same precision.
-        peak_memory_mib: of this way's process with loading and evaluation, but without the
-            processes of a DataLoader; on CUDA, of the device's allocations.
-        environment: versions, device and threads.
+        way: One of `WAYS`.
+        epochs: One record per epoch. The accuracy is on a validation split where the experiment
+            has one, else on the test images; measuring it is not in the seconds.
+        images: The number of images in an epoch.
+        watched: The role of the images that the accuracy is of.
+        precision: The precision of the forward and backward pass.
+        shares: The parts of a step's time, from 0 to 1.
+        flops_per_image: The operations of training for one image, in matrix products.
+        matrix_flops_per_second: The speed of one large matrix product in the same precision.
+        peak_memory_mib: The peak memory of this way's process with loading and evaluation, but
+            without the processes of a DataLoader; on CUDA, that of the device's allocations.
+        environment: The versions, the device and the threads.
     """
 
     way: str
@@ -96,9 +96,9 @@ def measure(
     """Warm up, train epoch by epoch, and look at where the time goes.
 
     Args:
-        order: what to measure.
-        ready: called after the warm-up; the first epoch begins when it returns.
-        on_epoch: called with each record; the next epoch begins when it returns.
+        order: The order.
+        ready: Is called after the warm-up; the first epoch begins when it returns.
+        on_epoch: Is called with each record; the next epoch begins when it returns.
     """
     experiment = BENCHMARKED[order.experiment]
     recipe = replace(experiment.recipe, patience=None)  # both ways train for as many epochs

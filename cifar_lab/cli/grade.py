@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from cifar_lab.cli.interruption import command_line
 from cifar_lab.cli.options import add_data, add_dataset
 from cifar_lab.experiments.facts import ASSIGNMENTS
 from cifar_lab.utils.files import user_path
@@ -42,12 +43,19 @@ def execute(options: argparse.Namespace) -> int:
     """Grade the class and return the exit status."""
     from cifar_lab.grading.sessions.grade_class import grade_class
 
-    return grade_class(
-        options.path,
-        options.out or Path(f"grades-{options.assignment}"),
-        assignment=options.assignment,
-        jobs=options.jobs,
-        dataset=options.dataset,
-        data_folder=options.data,
-        settings=options.settings,
-    )
+    out = options.out or Path(f"grades-{options.assignment}")
+    try:
+        return grade_class(
+            options.path,
+            out,
+            assignment=options.assignment,
+            jobs=options.jobs,
+            dataset=options.dataset,
+            data_folder=options.data,
+            settings=options.settings,
+        )
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt(
+            f"Interrupted. The grades that were finished are kept in {out}.\n"
+            f"To resume with the others:\n  {command_line(options)}"
+        ) from None

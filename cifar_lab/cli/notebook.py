@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import argparse
-import hashlib
-import json
 import os
 import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from cifar_lab.cli.notebook_parameters import UnknownParameterError, set_parameters
+from cifar_lab.cli.interruption import command_line, signals_held
+from cifar_lab.cli.notebook_file import code_digest, read_notebook
+from cifar_lab.cli.notebook_parameters import (
+    UnknownParameterError,
+    parameter_of,
+    set_parameters,
+)
 from cifar_lab.cli.options import RUNS, add_data, add_dataset, add_out, parse_parameter
-from cifar_lab.utils.files import read_text, user_path, write_text
+from cifar_lab.utils.console import say
+from cifar_lab.utils.files import user_path, write_text
 
 if TYPE_CHECKING:
     from nbformat import NotebookNode
@@ -21,12 +26,9 @@ if TYPE_CHECKING:
     from cifar_lab.cli.notebook_client import EchoingClient
     from cifar_lab.cli.options import Commands
 
-NEWEST_FORMAT = 4
-# nbconvert's page shows code in a cell's output in a proportional font.
-PAGE_STYLE = (
-    "<style>.jp-OutputArea .highlight pre, .jp-OutputArea .highlight pre * "
-    "{ font-family: monospace; }</style>"
-)
+# Else the kernel's debugger warns of Python's own frozen modules.
+QUIET = {"PYDEVD_DISABLE_FILE_VALIDATION": "1"}
+RESULTS_FOLDER = "results_folder"  # the parameter of the course's notebooks
 
 
 def add_command(commands: Commands) -> None:
@@ -35,7 +37,10 @@ def add_command(commands: Commands) -> None:
         "notebook",
         help="run a notebook from top to bottom; leaves the executed copy and an HTML page",
         description="Run a notebook in a new kernel. The executed copy and its HTML page go to a "
-        "new folder OUT/notebooks/NAME; the notebook itself stays as it is.",
+        "new folder OUT/notebooks/NAME; the notebook itself stays as it is. The results of its "
+        "trainings go to OUT too, if it has the parameter results_folder. OUT is the folder runs "
+        "where you are, if it is not given. After Ctrl-C the same command resumes: finished runs "
+        "are loaded, an interrupted one trains on from its last epoch.",
         epilog="example: cifar-lab notebook notebooks/01_*.ipynb -p dataset=synthetic -p seed=1",
     )
     parser.add_argument("path", type=user_path, help="the .ipynb file")
@@ -50,7 +55,10 @@ def add_command(commands: Commands) -> None:
         "before --dataset, --data and --out",
     )
     parser.add_argument(
-        "--in-place", action="store_true", help="also store the outputs in the notebook itself"
+        "--in-place",
+        action="store_true",
+        help="also store the outputs in the notebook itself; its results then go where its cells "
+        "say, unless --out is given, so that the outputs don't show a path of this machine",
     )
     add_out(parser)
     add_dataset(parser)
@@ -66,15 +74,22 @@ def execute(options: argparse.Namespace) -> None:
         by_option["dataset"] = options.dataset
     if options.data:
         by_option["data_folder"] = str(options.data.resolve())
-    results_folder = {"results_folder": str(options.out.resolve())} if options.out else None
+    out = options.out or RUNS
+    keeps_own = options.in_place and not options.out
     try:
         run_notebook(
             options.path,
-            (options.out or RUNS) / "notebooks",
+            out / "notebooks",
             {**by_option, **by_name},
-            optional_parameters=results_folder,
+            optional_parameters={} if keeps_own else {RESULTS_FOLDER: str(out.resolve())},
             in_place=options.in_place,
         )
+    except KeyboardInterrupt as interrupt:
+        what = str(interrupt) or "Interrupted before the first cell."
+        raise KeyboardInterrupt(
+            f"{what}\nTo resume (finished runs are loaded, an interrupted one trains on from its "
+            f"last epoch):\n  {command_line(options)}"
+        ) from None
     except UnknownParameterError as error:
         if error.name not in by_option or error.name in by_name:
             raise
@@ -117,16 +132,16 @@ def run_notebook(
     """
     try:
         import nbformat
-        from nbconvert import HTMLExporter
 
         from cifar_lab.cli.notebook_client import EchoingClient
+        from cifar_lab.cli.notebook_page import html_page
     except ImportError as error:
         package = (error.name or "Jupyter").partition(".")[0]
         raise ImportError(
             f"Running a notebook needs {package}: pip install 'cifar-lab[notebook]'"
         ) from error
 
-    from cifar_lab.experiments.results import new_folder
+    from cifar_lab.experiments.folders import new_folder
 
     path = user_path(path)
     notebook = read_notebook(path)
@@ -134,100 +149,40 @@ def run_notebook(
     originals = set_parameters(notebook, parameters, optional_parameters)
     folder = new_folder(user_path(out) / path.stem)
     executed = folder / path.name
+    page = executed.with_suffix(".html")
+    _announce(notebook, path, page)
     client = EchoingClient(
         notebook, str(path.parent), lambda: write_text(executed, nbformat.writes(notebook))
     )
-    failure: BaseException | None = None
-    try:
-        client.execute(env={**os.environ, "CIFAR_LAB_NOTEBOOK": str(executed.resolve())})
-    except BaseException as error:  # also Ctrl-C, a time-out or a dead kernel: save what there is
-        failure = error
-    notebook = _tidy(notebook)
-    notebook.metadata["cifar_lab"] = {"executed_code_sha256": code}
-    write_text(executed, nbformat.writes(notebook))
-    page, _ = HTMLExporter().from_notebook_node(notebook)
-    page = page.replace("</head>", f"{PAGE_STYLE}</head>", 1)
-    write_text(executed.with_suffix(".html"), page)
-    saved = f"{path.name} and its HTML page in {folder}"
-    if client.interrupted or isinstance(failure, KeyboardInterrupt):
-        print(f"Interrupted. Saved as far as it ran: {saved}")
-        raise KeyboardInterrupt from failure
+    failure = client.run({**os.environ, **QUIET, "CIFAR_LAB_NOTEBOOK": str(executed.resolve())})
+    with signals_held():
+        notebook = _tidy(notebook)
+        notebook.metadata["cifar_lab"] = {"executed_code_sha256": code}
+        write_text(executed, nbformat.writes(notebook))
+        write_text(page, html_page(notebook, path.stem))
+    saved = f"{path.name} in {folder}, and its page: {page.resolve().as_uri()}"
+    if client.interrupted:
+        cell = client.code_cells_executed
+        where = f"in code cell {cell}" if cell else "before the first cell"
+        raise KeyboardInterrupt(f"Interrupted {where}. Saved up to there: {saved}")
     if in_place and failure is None:
         for index, source in originals.items():
             notebook.cells[index].source = source
         write_text(path, nbformat.writes(notebook) + "\n")
-    print(f"Saved {saved}")
+    say(f"Saved {saved}")
     if failure is not None:
         _raise_explained(failure, path, client)
     return folder
 
 
-def read_notebook(path: str | Path) -> NotebookNode:
-    """Read a notebook without its outputs, as format 4; one of an earlier format is upgraded.
-
-    Args:
-        path: The .ipynb file, with or without a byte order mark.
-
-    Raises:
-        FileNotFoundError: There is no such file.
-        ValueError: It is no notebook; the message says what it is.
-    """
-    import nbformat
-
-    path = Path(path)
-    if path.is_dir():
-        raise ValueError(f"{path} is a folder; expected a Jupyter notebook (.ipynb).")
-    if not path.is_file():
-        raise FileNotFoundError(f"No notebook at {path}.")
-    content = _content(path)
-    try:
-        _complete(content)
-        notebook = nbformat.reads(json.dumps(content), as_version=NEWEST_FORMAT)
-        if not all(isinstance(cell.cell_type + cell.source, str) for cell in notebook.cells):
-            raise TypeError("a cell without a type or source")
-    except Exception as error:  # upgrading a damaged notebook fails with errors of many kinds
-        raise ValueError(
-            f"{path} is a damaged notebook ({type(error).__name__}: {error}). Open it in Jupyter "
-            "and save it again, or take an earlier copy."
-        ) from error
-    return notebook
-
-
-def _content(path: Path) -> dict[str, Any]:
-    """Return the file's content, if that is a notebook of a format that can be read."""
-    expected = "expected a Jupyter notebook (.ipynb)."
-    try:
-        text = read_text(path)
-    except UnicodeDecodeError as error:
-        raise ValueError(f"{path} is not text in UTF-8; {expected}") from error
-    if not text.strip():
-        raise ValueError(f"{path} is empty; {expected}")
-    try:
-        content = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise ValueError(f"{path} is not JSON ({error}); {expected}") from error
-    version = content.get("nbformat") if isinstance(content, dict) else None
-    if not isinstance(version, int):
-        raise ValueError(f"{path} is JSON, but not of a notebook: no format number; {expected}")
-    if not 1 <= version <= NEWEST_FORMAT:
-        raise ValueError(
-            f"{path} is a notebook of format {version}; expected one of up to {NEWEST_FORMAT}. "
-            "Save it in that format with the program that wrote it."
-        )
-    return content
-
-
-def _complete(content: dict[str, Any]) -> None:
-    """Add the fields that running needs and a program may have left out; no outputs remain.
-
-    Else cells that a run doesn't reach would show the outputs of an earlier one.
-    """
-    sheets = content.get("worksheets", [content])  # up to format 3
-    for part in (content, *sheets, *(cell for sheet in sheets for cell in sheet["cells"])):
-        if not isinstance(part.get("metadata"), dict):
-            part["metadata"] = {}
-        if part.get("cell_type") == "code":
-            part["outputs"], part["execution_count"] = [], None
+def _announce(notebook: NotebookNode, path: Path, page: Path) -> None:
+    """Print where the page and the results of the notebook's trainings will be."""
+    say(f"Running {path}. At the end its page is {page.resolve().as_uri()}")
+    results = parameter_of(notebook, RESULTS_FOLDER)
+    if isinstance(results, str):
+        place = user_path(results)
+        seen_from = "" if place.is_absolute() else ", seen from the folder in which its cells work"
+        say(f"The results of its trainings go to {place}{seen_from}.")
 
 
 def _tidy(notebook: NotebookNode) -> NotebookNode:
@@ -261,9 +216,3 @@ def _raise_explained(failure: BaseException, path: Path, client: EchoingClient) 
             f"{sys.executable} -m ipykernel_launcher must start one."
         ) from failure
     raise failure
-
-
-def code_digest(notebook: NotebookNode) -> str:
-    """Return the SHA-256 of the code cells' sources, by which a stale execution is recognised."""
-    sources = [cell.source for cell in notebook.cells if cell.cell_type == "code"]
-    return hashlib.sha256("\0".join(sources).encode()).hexdigest()

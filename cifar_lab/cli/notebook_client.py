@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import signal
 import sys
+import threading
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
@@ -13,13 +13,18 @@ from ipykernel.kernelspec import make_ipkernel_cmd
 from jupyter_client.kernelspec import KernelSpec, KernelSpecManager
 from jupyter_client.manager import KernelManager
 from nbclient import NotebookClient
-from nbclient.util import ensure_async, run_sync
+from nbclient.util import run_sync
 from nbformat import NotebookNode
 
-from cifar_lab.utils.console import echo
+from cifar_lab.cli.interruption import signals_held, terminating_interrupts
+from cifar_lab.cli.notebook_page import heading_of
+from cifar_lab.utils.console import echo, say
 
 CELL_TIMEOUT_SECONDS = 4 * 3600
 STARTUP_TIMEOUT_SECONDS = 300  # a machine that does much else takes its time
+LOOK_SECONDS = 0.2  # Windows notices Ctrl-C only between waits
+# Newer kernels warn that they talk to this process over the machine's own network.
+QUIET = "--IPKernelApp.log_level=ERROR"
 
 
 class ThisPython(KernelSpecManager):
@@ -27,11 +32,15 @@ class ThisPython(KernelSpecManager):
 
     def get_kernel_spec(self, kernel_name: str) -> KernelSpec:
         """Return how the kernel is started."""
-        return KernelSpec(argv=make_ipkernel_cmd(), display_name="Python 3", language="python")
+        command = [*make_ipkernel_cmd(), QUIET]
+        return KernelSpec(argv=command, display_name="Python 3", language="python")
 
 
 class EchoingClient(NotebookClient):
     """Repeats in the terminal what cells print, as it comes, and saves after each cell.
+
+    The cells are run by a second thread. So Ctrl-C reaches the first one as in any other program,
+    and nbclient's own handlers, which fail at a running cell, stay out of it.
 
     Attributes:
         interrupted: Whether Ctrl-C, or the signal to terminate, ended the kernel.
@@ -47,6 +56,8 @@ class EchoingClient(NotebookClient):
         )
         self.interrupted = False
         self._save = save
+        self._begun = threading.Event()
+        self._task: asyncio.Task[Any] | None = None
 
     def create_kernel_manager(self) -> KernelManager:
         """Make a manager that starts the Python that runs now."""
@@ -54,23 +65,57 @@ class EchoingClient(NotebookClient):
         manager.kernel_spec_manager = ThisPython()
         return manager
 
-    async def async_start_new_kernel(self, **options: Any) -> None:
-        """Start the kernel; from then on Ctrl-C ends it.
+    def run(self, environment: dict[str, str]) -> BaseException | None:
+        """Execute all cells, and return what ended that early; None if nothing did.
 
-        nbclient's own handlers forget the kernel before its cell has ended, and fail at that.
+        Args:
+            environment: The environment variables of the kernel.
         """
-        await super().async_start_new_kernel(**options)
-        loop = asyncio.get_running_loop()
-        with suppress(RuntimeError):  # Windows, or not the main thread: Python's own handler stays
-            for number in (signal.SIGINT, signal.SIGTERM):
-                loop.add_signal_handler(number, self._interrupt)
+        failures: list[BaseException] = []
 
-    def _interrupt(self) -> None:
-        """End the kernel at once; the client finds it dead within a second."""
-        self.interrupted = True
-        if self.km is not None:
-            # Kept, since a task that nobody refers to may vanish before it has run.
-            self._ending = asyncio.ensure_future(ensure_async(self.km.shutdown_kernel(now=True)))
+        def execute() -> None:
+            try:
+                self.execute(env=environment)
+            except BaseException as error:
+                failures.append(error)
+            finally:
+                self._begun.set()
+
+        thread = threading.Thread(target=execute, daemon=True)
+        with terminating_interrupts():
+            try:
+                thread.start()
+                while thread.is_alive():
+                    thread.join(LOOK_SECONDS)
+            except KeyboardInterrupt:
+                self.interrupted = True
+                with signals_held():
+                    self._begun.wait()
+                    self._end()
+                    thread.join()
+        return failures[0] if failures else None
+
+    def _end(self) -> None:
+        """Let the other thread end the kernel at once, wherever the cells are."""
+        self.shutdown_kernel = "immediate"
+        if self._task is not None:
+            with suppress(RuntimeError):  # the loop has ended by itself
+                self._task.get_loop().call_soon_threadsafe(self._task.cancel)
+
+    async def async_execute(self, *arguments: Any, **options: Any) -> NotebookNode:
+        """Execute all cells; however that ends, no kernel and no task is left."""
+        self._task = asyncio.current_task()
+        self._begun.set()
+        try:
+            return await super().async_execute(*arguments, **options)
+        finally:
+            await self._async_cleanup_kernel()
+            rest = asyncio.all_tasks() - {self._task}
+            for task in rest:
+                task.cancel()
+            await asyncio.gather(*rest, return_exceptions=True)
+
+    execute = run_sync(async_execute)
 
     async def _async_cleanup_kernel(self) -> None:
         # nbclient does it twice for a kernel that died while it started, and fails at the second.
@@ -79,10 +124,15 @@ class EchoingClient(NotebookClient):
 
     _cleanup_kernel = run_sync(_async_cleanup_kernel)
 
-    async def async_execute_cell(self, *arguments: Any, **options: Any) -> NotebookNode:
+    async def async_execute_cell(
+        self, cell: NotebookNode, cell_index: int, *arguments: Any, **options: Any
+    ) -> NotebookNode:
         """Execute a cell, and save the notebook also where the cell fails."""
+        heading = heading_of(cell)
+        if heading is not None:
+            say(f"[{cell_index + 1}/{len(self.nb.cells)}] {heading}")
         try:
-            return await super().async_execute_cell(*arguments, **options)
+            return await super().async_execute_cell(cell, cell_index, *arguments, **options)
         finally:
             self._save()
 

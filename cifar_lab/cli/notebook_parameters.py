@@ -6,6 +6,7 @@ import ast
 import re
 import warnings
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import accumulate
 from typing import TYPE_CHECKING, Any, TypeGuard
@@ -49,11 +50,7 @@ def set_parameters(
         UnknownParameterError: The notebook doesn't have one of the names in `values`.
         ValueError: A parameters cell is not Python, or a value can't be written as a literal.
     """
-    cells = {
-        index: cell
-        for index, cell in enumerate(notebook.cells)
-        if cell.cell_type == "code" and "parameters" in (cell.metadata.get("tags") or [])
-    }
+    cells = _parameter_cells(notebook)
     originals = {index: cell.source for index, cell in cells.items()}
     wanted = {**(optional or {}), **values}
     if not wanted:  # such a notebook runs whatever stands in the cell
@@ -73,6 +70,25 @@ def set_parameters(
             {name: _literal(name, wanted[name]) for name in cell.names if name in wanted}
         )
     return originals
+
+
+def parameter_of(notebook: NotebookNode, name: str) -> Any:
+    """Return the value that the parameters cells give a name; None if none is certain."""
+    value = None
+    for cell in _parameter_cells(notebook).values():
+        with suppress(ValueError):  # no Python, or no literal
+            for statement in _parse(cell.source).body:
+                if _is_plain(statement) and _assigned_names(statement) == [name]:
+                    value = ast.literal_eval(statement.value) if statement.value else None
+    return value
+
+
+def _parameter_cells(notebook: NotebookNode) -> dict[int, NotebookNode]:
+    return {
+        index: cell
+        for index, cell in enumerate(notebook.cells)
+        if cell.cell_type == "code" and "parameters" in (cell.metadata.get("tags") or [])
+    }
 
 
 def _unknown(name: str, known: Iterable[str], has_cell: bool) -> str:

@@ -7,7 +7,9 @@ import ast
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from cifar_lab.cli.completion import offer
 from cifar_lab.data.cifar import DATASETS
+from cifar_lab.experiments.facts import FACTS, GROUPS
 from cifar_lab.utils.files import user_path
 
 if TYPE_CHECKING:
@@ -68,9 +70,11 @@ def parse_parameter(text: str) -> tuple[str, Any]:
         return name, value
 
 
-def add_names(parser: argparse.ArgumentParser) -> None:
-    """Add the experiments that a command is about."""
-    parser.add_argument("names", nargs="+", metavar="NAME", help="an experiment or a group")
+def add_names(parser: argparse.ArgumentParser, *, folders: bool = False) -> None:
+    """Add the experiments that a command is about, or folders of results if wanted."""
+    what = "an experiment, a group, or a folder of results" if folders else "an experiment or group"
+    names = parser.add_argument("names", nargs="+", metavar="NAME", help=what)
+    offer(names, [*FACTS, *GROUPS], folders=folders)
 
 
 def add_out(parser: argparse.ArgumentParser) -> None:

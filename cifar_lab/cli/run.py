@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import sys
-from dataclasses import replace
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from cifar_lab.cli.interruption import command_line
 from cifar_lab.cli.options import (
     RUNS,
     add_data,
@@ -17,13 +20,40 @@ from cifar_lab.cli.options import (
     parse_seeds,
     parse_share,
 )
+from cifar_lab.cli.saved_runs import epochs_done
 from cifar_lab.cli.selection import current_results, named_experiments
+from cifar_lab.cli.total_estimate import TotalEstimate, expected_seconds
+from cifar_lab.experiments.facts import FACTS
+from cifar_lab.utils.console import say
 from cifar_lab.utils.files import user_path
+from cifar_lab.utils.wording import counted
 
 if TYPE_CHECKING:
     from cifar_lab.cli.options import Commands
     from cifar_lab.data.image_set import Data
     from cifar_lab.experiments.catalog import Experiment
+
+
+@dataclass(frozen=True)
+class Planned:
+    """A run that the command asks for.
+
+    Attributes:
+        experiment: The experiment, as the options change it.
+        usual: The name of the experiment that it comes from.
+        seed: The seed.
+    """
+
+    experiment: Experiment
+    usual: str
+    seed: int
+
+    def place(self, out: Path) -> Path:
+        """Return the usual folder of the run."""
+        return out / self.experiment.name / f"seed-{self.seed}"
+
+    def __str__(self) -> str:
+        return f"{self.experiment.title} ({self.experiment.name}, seed {self.seed})"
 
 
 def add_command(commands: Commands) -> None:
@@ -32,7 +62,7 @@ def add_command(commands: Commands) -> None:
         "run",
         help="train experiments; leaves result.json and weights.pt under runs/",
         description="Train experiments and measure them on the test set. Every run gets its own "
-        "folder, OUT/NAME/seed-SEED; nothing is overwritten.",
+        "folder, OUT/NAME/seed-SEED; nothing is overwritten. After Ctrl-C, --resume resumes.",
         epilog="example: cifar-lab run assignment-a --seeds 0-4 --skip-finished",
     )
     add_names(parser)
@@ -53,7 +83,17 @@ def add_command(commands: Commands) -> None:
         "after each epoch: choose settings by that, not by the test set, which is measured at the "
         "end as ever; goes to OUT/NAME-held-out-SHARE",
     )
-    parser.add_argument("--resume", action="store_true", help="resume an interrupted run")
+    earlier = parser.add_mutually_exclusive_group()
+    earlier.add_argument(
+        "--resume",
+        action="store_true",
+        help="resume an interrupted run, load a finished one, train on one with fewer epochs",
+    )
+    earlier.add_argument(
+        "--again",
+        action="store_true",
+        help="train from scratch, in a new folder seed-SEED-2, where there is a run already",
+    )
     parser.add_argument(
         "--backup", type=user_path, help="existing folder for copies of checkpoint, weights, result"
     )
@@ -69,54 +109,139 @@ def add_command(commands: Commands) -> None:
 
 def execute(options: argparse.Namespace) -> None:
     """Train each experiment from each seed."""
-    loaded: dict[str, Data] = {}
+    done: list[Planned] = []
+    runs: Sequence[Planned] = ()
+    options.started = time.time()
     try:
-        experiments = _wanted(options)
-        for seed in options.seeds:
-            for experiment in experiments:
-                _run_one(experiment, seed, loaded, options)
+        runs = _planned(options)
+        _refuse_taken(runs, options)
+        _run_all(runs, done, options)
     except KeyboardInterrupt:
-        same = "The same command" if options.resume else "The same command with --resume"
-        print(f"cifar-lab: interrupted. {same} resumes the run.", file=sys.stderr)
-        raise
+        current = runs[len(done)] if len(done) < len(runs) else None
+        raise KeyboardInterrupt(_interruption(current, done, options)) from None
 
 
-def _run_one(
-    experiment: Experiment, seed: int, loaded: dict[str, Data], options: argparse.Namespace
-) -> None:
+def _run_all(runs: Sequence[Planned], done: list[Planned], options: argparse.Namespace) -> None:
+    """Train one run after the other, and note those that are done."""
     from cifar_lab.data.datasets import load
     from cifar_lab.experiments.run import run
+    from cifar_lab.utils.devices import as_device
 
-    name, dataset, out = experiment.name, experiment.dataset, options.out or RUNS
-    if options.skip_finished:
-        finished = current_results(out, [experiment]).get(name, [])
-        if any(result.seed == seed for result in finished):
-            print(f"{name} (seed {seed}) is finished, skipped")
-            return
-    if dataset not in loaded:
-        loaded[dataset] = load(dataset, options.data)
-    run(
-        experiment,
-        seed=seed,
-        data=loaded[dataset],
-        out=out,
-        resume=options.resume,
-        backup=options.backup,
-        device=options.device,
+    device = as_device(options.device)
+    datasets = dict.fromkeys(each.experiment.dataset for each in runs)
+    loaded: dict[str, Data] = {name: load(name, options.data) for name in datasets}
+    estimate = TotalEstimate(
+        [_expected(each, loaded) for each in runs], known_device=device.type == "cpu"
     )
+    for number, each in enumerate(runs):
+        left = estimate.begin(number)
+        if len(runs) > 1:
+            say(f"[{number + 1}/{len(runs)}] {each}. {left}".rstrip())
+        run(
+            each.experiment,
+            seed=each.seed,
+            data=loaded[each.experiment.dataset],
+            out=options.out or RUNS,
+            resume=options.resume,
+            again=options.again,
+            backup=options.backup,
+            device=device,
+            callback=estimate.after_epoch,
+        )
+        done.append(each)
 
 
-def _wanted(options: argparse.Namespace) -> list[Experiment]:
-    """Return the named experiments as the options change them."""
-    experiments = []
-    for experiment in named_experiments(options):
-        if options.epochs is not None:
-            experiment = replace(experiment, recipe=experiment.recipe.with_epochs(options.epochs))
-        if options.hold_out is not None:
-            experiment = replace(
-                experiment,
-                name=f"{experiment.name}-held-out-{options.hold_out:g}",
-                validation_fraction=options.hold_out,
-            )
-        experiments.append(experiment)
-    return experiments
+def _expected(run: Planned, loaded: dict[str, Data]) -> float:
+    images = len(loaded[run.experiment.dataset].train)
+    return expected_seconds(FACTS[run.usual], epochs=run.experiment.recipe.epochs, images=images)
+
+
+def _planned(options: argparse.Namespace) -> list[Planned]:
+    """Return the runs that are to be done, without finished ones if those are skipped."""
+    pairs = [(each, _changed(each, options)) for each in named_experiments(options.names, options)]
+    runs = []
+    for seed in options.seeds:
+        for usual, experiment in pairs:
+            if options.skip_finished and _is_finished(experiment, seed, options.out or RUNS):
+                say(f"{experiment.name} (seed {seed}) is finished, skipped")
+            else:
+                runs.append(Planned(experiment, usual.name, seed))
+    return runs
+
+
+def _changed(experiment: Experiment, options: argparse.Namespace) -> Experiment:
+    """Return the experiment as the options change it."""
+    if options.epochs is not None:
+        experiment = replace(experiment, recipe=experiment.recipe.with_epochs(options.epochs))
+    if options.hold_out is not None:
+        experiment = replace(
+            experiment,
+            name=f"{experiment.name}-held-out-{options.hold_out:g}",
+            validation_fraction=options.hold_out,
+        )
+    return experiment
+
+
+def _is_finished(experiment: Experiment, seed: int, out: Path) -> bool:
+    finished = current_results(out, [experiment]).get(experiment.name, [])
+    return any(result.seed == seed for result in finished)
+
+
+def _refuse_taken(runs: Sequence[Planned], options: argparse.Namespace) -> None:
+    """Raise before the first of several runs where a later one would not begin.
+
+    Raises:
+        FileExistsError: There is a run already, and no option says what is to be done.
+    """
+    from cifar_lab.experiments.folders import run_folders
+
+    if len(runs) < 2 or options.resume or options.again:  # `run` itself tells more of a single one
+        return
+    places = [each.place(options.out or RUNS) for each in runs]
+    taken = [str(place) for place in places if run_folders(place)]
+    if taken:
+        more = f" and {len(taken) - 3} more" if len(taken) > 3 else ""
+        raise FileExistsError(
+            f"There are runs in {', '.join(taken[:3])}{more} already. Give --resume to load the "
+            "finished ones and resume the interrupted, --skip-finished to leave out the finished, "
+            "--again to train from scratch into new folders, or another folder with --out."
+        )
+
+
+def _interruption(
+    current: Planned | None, done: Sequence[Planned], options: argparse.Namespace
+) -> str:
+    """Return what is kept of the runs, and the command that resumes them."""
+    kept = []
+    where = "before training began"
+    if current is not None:
+        where = f"before the first epoch of {current} was done"
+        epochs, folder = _checkpoint(current, options)
+        if epochs is not None:
+            where = f"after epoch {epochs[0]:,} of {epochs[1]:,} of {current}"
+            kept.append(f"the checkpoint in {folder}")
+    if done:
+        kept.append(counted(len(done), "finished run"))
+    what = f"Kept: {' and '.join(kept)}." if kept else "Nothing of it is saved yet."
+    if kept:
+        resumes = command_line(options, without=("--again",), also=("--resume",))
+    else:
+        resumes = command_line(options)
+    return f"Interrupted {where}. {what}\nTo {'resume' if kept else 'start again'}:\n  {resumes}"
+
+
+def _checkpoint(
+    run: Planned, options: argparse.Namespace
+) -> tuple[tuple[int, int] | None, Path | None]:
+    """Return how many epochs of how many an unfinished run has, and its folder; None for none."""
+    from cifar_lab.experiments.folders import CHECKPOINT, RESULT, run_folders
+
+    folder = next(iter(run_folders(run.place(options.out or RUNS))), None)  # the newest
+    epochs = None if folder is None else epochs_done(folder)
+    if folder is None or epochs is None:
+        return None, None
+    of_before = (folder / CHECKPOINT).stat().st_mtime < options.started
+    if of_before and not options.resume:  # one that this command did not touch
+        return None, None
+    trained_on = epochs[0] < epochs[1] == run.experiment.recipe.epochs  # from a shorter run
+    return (epochs, folder) if trained_on or not (folder / RESULT).exists() else (None, None)

@@ -6,7 +6,7 @@ from cifar_lab.benchmark.comparison import Comparison
 from cifar_lab.benchmark.plot import plot_speed
 from cifar_lab.benchmark.profile import PARTS
 from cifar_lab.benchmark.worker import Measurement
-from cifar_lab.training.state import EpochRecord
+from cifar_lab.training.history import EpochRecord
 
 
 def made_up(way: str, *seconds: float) -> Measurement:

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import replace
+from importlib.metadata import version
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -112,25 +113,54 @@ def test_run_loads_the_experiment_s_own_dataset(
     assert loads == [("cifar10", None)]
 
 
-def test_finished_runs_are_skipped_only_when_asked(
+def test_a_finished_run_is_skipped_loaded_or_trained_again_only_when_asked(
     loads: list[tuple[str, Path | None]], tmp_path: Path, capsys: Captured
 ) -> None:
     def folders() -> list[str]:
         return sorted(path.name for path in (tmp_path / "cifar10-mlp").iterdir())
 
-    assert run_mlp(tmp_path) == run_mlp(tmp_path) == 0
-    assert folders() == ["seed-0", "seed-0-2"]
+    assert run_mlp(tmp_path) == 0
     capsys.readouterr()
+    assert run_mlp(tmp_path) == 1
+    assert_one_message(capsys, r"seed-0 already holds .*--resume.*--again.*--out")
     assert run_mlp(tmp_path, "--seeds", "0,1", "--skip-finished") == 0
-    assert folders() == ["seed-0", "seed-0-2", "seed-1"]
+    assert folders() == ["seed-0", "seed-1"]
     assert "cifar10-mlp (seed 0) is finished, skipped" in capsys.readouterr().out
+    assert run_mlp(tmp_path, "--resume") == 0
+    assert "epoch" not in capsys.readouterr().out
+    assert run_mlp(tmp_path, "--again") == 0
+    assert folders() == ["seed-0", "seed-0-2", "seed-1"]
+
+
+@pytest.mark.usefixtures("loads")
+def test_of_several_runs_none_begins_where_a_later_one_can_not(
+    tmp_path: Path, capsys: Captured
+) -> None:
+    assert run_mlp(tmp_path, "--seed", "1", "--epochs", "1") == 0
+    capsys.readouterr()
+    assert run_mlp(tmp_path, "--seeds", "0-2", "--epochs", "1") == 1
+    assert_one_message(capsys, r"There are runs in \S*seed-1 already. Give --resume .*--skip-fin")
+    assert not (tmp_path / "cifar10-mlp" / "seed-0").exists()
+
+
+@pytest.mark.usefixtures("loads")
+def test_several_runs_are_numbered_with_the_time_that_is_left(
+    tmp_path: Path, capsys: Captured
+) -> None:
+    assert run_mlp(tmp_path, "--seeds", "3,5", "--epochs", "1") == 0
+    titles = [line for line in capsys.readouterr().out.splitlines() if line.startswith("[")]
+    run = r"SimpleMLP \(cifar10-mlp, seed {}\)\. About \d+ (second|minute|hour)s? {}"
+    assert re.match(r"\[1/2\] " + run.format(3, "for all on two CPU cores"), titles[0])
+    assert re.match(r"\[2/2\] " + run.format(5, "left for all"), titles[1])
+    assert run_mlp(tmp_path / "one", "--epochs", "1") == 0
+    assert "[1/1]" not in capsys.readouterr().out
 
 
 def test_a_result_on_the_synthetic_dataset_does_not_finish_a_run_on_cifar(
     loads: list[tuple[str, Path | None]], tmp_path: Path
 ) -> None:
     assert run_mlp(tmp_path) == 0
-    arguments = ["run", "cifar10-mlp", "--device", "cpu", "--skip-finished"]
+    arguments = ["run", "cifar10-mlp", "--device", "cpu", "--skip-finished", "--again"]
     assert main([*arguments, "--out", str(tmp_path)]) == 0
     assert loads == [("synthetic", None), ("cifar10", None)]
 
@@ -252,29 +282,6 @@ def test_a_console_that_lacks_a_character_shows_an_escape(
     assert b"50.00 \\xb1 0.00" in console.buffer.getvalue()
 
 
-@pytest.mark.parametrize(
-    ("options", "advice"),
-    [
-        ([], "The same command with --resume resumes the run."),
-        (["--resume"], "The same command resumes the run."),
-    ],
-)
-@pytest.mark.usefixtures("loads")
-def test_an_interrupted_run_says_how_it_is_resumed(
-    options: list[str],
-    advice: str,
-    monkeypatch: pytest.MonkeyPatch,
-    tmp_path: Path,
-    capsys: Captured,
-) -> None:
-    def run(*arguments: object, **named: object) -> None:
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr("cifar_lab.experiments.run.run", run)
-    assert run_mlp(tmp_path, *options) == 130
-    assert capsys.readouterr().err == f"cifar-lab: interrupted. {advice}\n"
-
-
 def test_doctor_reports_versions_and_the_state_of_the_data(
     tmp_path: Path, capsys: Captured
 ) -> None:
@@ -355,10 +362,12 @@ def assert_one_message(capsys: Captured, message: str) -> None:
     assert "Traceback" not in error
 
 
-@pytest.mark.parametrize("command", ["run", "table"])
+@pytest.mark.parametrize("command", ["run", "table", "evaluate"])
 def test_an_unknown_experiment_is_one_message(command: str, capsys: Captured) -> None:
     assert main([command, "cifar10-mpl"]) == 1
-    assert_one_message(capsys, "Unknown experiment 'cifar10-mpl'. Did you mean 'cifar10-mlp'")
+    assert_one_message(
+        capsys, r"Unknown experiment( or folder)? 'cifar10-mpl'. Did you mean 'cifar10-mlp'"
+    )
 
 
 @pytest.mark.usefixtures("loads")
@@ -387,19 +396,19 @@ def test_data_that_can_not_be_had_is_one_message(
 def test_a_table_of_nothing_is_one_message(tmp_path: Path, capsys: Captured) -> None:
     assert main(["table", "assignment-a", "--out", str(tmp_path)]) == 1
     assert_one_message(
-        capsys, "There are no results of assignment-a in .*Run them first. Runs with --epochs"
+        capsys, "There are no results of assignment-a in .*Run them first. Runs with --hold-out"
     )
 
 
 @pytest.mark.parametrize(
     "arguments",
     [
-        [],
         ["fly"],
         ["run"],
         ["run", "cifar10-mlp", "--seeds", "x"],
         ["run", "cifar10-mlp", "--hold-out", "1"],
         ["list", "--out", "a"],
+        ["run", "cifar10-mlp", "--resume", "--again"],
     ],
 )
 def test_wrong_usage_is_exit_status_2(arguments: list[str], capsys: Captured) -> None:
@@ -407,6 +416,18 @@ def test_wrong_usage_is_exit_status_2(arguments: list[str], capsys: Captured) ->
         main(arguments)
     assert exit_.value.code == 2
     assert "usage: cifar-lab" in capsys.readouterr().err
+
+
+def test_without_a_command_there_is_help(capsys: Captured) -> None:
+    assert main([]) == 0
+    captured = capsys.readouterr()
+    assert captured.out.startswith("usage: cifar-lab") and "notebook" in captured.out
+    assert captured.err == ""
+
+
+def test_the_version_is_that_of_the_package(capsys: Captured) -> None:
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().out == f"cifar-lab {version('cifar-lab')}\n"
 
 
 @pytest.mark.parametrize(

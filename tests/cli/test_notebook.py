@@ -13,6 +13,7 @@ from pathlib import Path
 
 import nbformat
 import pytest
+from cli_terminal import press_ctrl_c
 from nbclient import NotebookClient
 
 from cifar_lab.cli.main import main
@@ -272,10 +273,75 @@ def test_an_interrupt_ends_the_kernel_and_keeps_what_ran(tmp_path, capfd):
     assert main(["notebook", str(path), "--out", str(tmp_path), "--in-place"]) == 130
     captured = capfd.readouterr()
     folder = tmp_path / "notebooks" / "lesson"
-    assert captured.out.splitlines()[-1].startswith("Interrupted. Saved as far as it ran: ")
-    assert captured.out.endswith(f"{folder}\n") and "Traceback" not in captured.err
+    first, _, command = captured.err.strip().splitlines()
+    assert first.startswith(
+        "cifar-lab: Interrupted in code cell 3. Saved up to there: lesson.ipynb"
+    )
+    assert first.endswith((folder / "lesson.html").as_uri())
+    assert command == f"  cifar-lab notebook {path} --out {tmp_path} --in-place"
     assert printed(read(folder / "lesson.ipynb")) == "before\n"
     assert path.read_bytes() == before
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no pseudo-terminals")
+@pytest.mark.parametrize(
+    "shown",
+    [*(pytest.param(text, marks=pytest.mark.slow) for text in ("Running ", "[2/4]")), "before"],
+)
+def test_ctrl_c_on_a_terminal_ends_without_a_traceback_wherever_it_comes(tmp_path, shown):
+    """It reaches every process of the terminal, and here comes three times."""
+    path = notebook_of(tmp_path, "print('before')", "import time; time.sleep(600)")
+    notebook = read(path)
+    notebook.cells.insert(1, nbformat.v4.new_markdown_cell("## Training"))
+    nbformat.write(notebook, path)
+    command = ["notebook", str(path), "--out", str(tmp_path)]
+    status, text = press_ctrl_c(command, after=shown, times=3)
+    assert status == 130, text
+    assert "Traceback" not in text and "exception" not in text.lower()
+    page = tmp_path / "notebooks" / "lesson" / "lesson.html"
+    if shown != "Running ":  # too early for a page
+        assert page.as_uri() in text.partition("Interrupted ")[2] and page.exists()
+    assert f"cifar-lab notebook {path} --out {tmp_path}" in text
+
+
+def test_the_place_of_the_page_and_of_the_runs_is_told_at_the_start(tmp_path, capsys, monkeypatch):
+    path = notebook_of(tmp_path, "print(results_folder)")
+    notebook = read(path)
+    notebook.cells[0].source += "\nresults_folder = 'runs'"
+    nbformat.write(notebook, path)
+    assert main(["notebook", str(path), "--out", str(tmp_path / "there")]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    folder = tmp_path / "there" / "notebooks" / "lesson"
+    page = (folder / "lesson.html").as_uri()
+    assert lines[0] == f"Running {path}. At the end its page is {page}"
+    assert lines[1] == f"The results of its trainings go to {tmp_path / 'there'}."
+    assert lines[2] == str(tmp_path / "there")
+    assert lines[-1] == f"Saved lesson.ipynb in {folder}, and its page: {page}"
+    monkeypatch.chdir(tmp_path)
+    assert main(["notebook", str(path)]) == 0
+    assert capsys.readouterr().out.splitlines()[2] == str(tmp_path / "runs")
+    assert main(["notebook", str(path), "--in-place"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[1:3] == [
+        "The results of its trainings go to runs, seen from the folder in which its cells work.",
+        "runs",
+    ]
+
+
+def test_the_headings_that_are_reached_are_printed(tmp_path, capsys):
+    path = notebook_of(tmp_path, "print(1)")
+    notebook = read(path)
+    notebook.cells.insert(0, nbformat.v4.new_markdown_cell("# First\n\ntext"))
+    notebook.cells.insert(2, nbformat.v4.new_markdown_cell("Some text.\n\n### Second ###"))
+    nbformat.write(notebook, path)
+    run_notebook(path, tmp_path / "out", {})
+    assert capsys.readouterr().out.splitlines()[1:-1] == ["[1/4] First", "[3/4] Second", "1"]
+
+
+def test_a_kernel_prints_no_warnings_of_its_own(tmp_path, capfd, monkeypatch):
+    monkeypatch.delenv("PYDEVD_DISABLE_FILE_VALIDATION")
+    run_notebook(notebook_of(tmp_path, "print(1)"), tmp_path / "out", {})
+    assert capfd.readouterr().err == ""
 
 
 def test_cells_that_were_not_reached_show_no_earlier_outputs(tmp_path):
@@ -342,6 +408,7 @@ import sys, nbformat
 QUICK = {"dataset": "synthetic", "epochs": 1, "short_epochs": 1, "short_images": 500}
 QUICK |= {"images": 500, "seeds": [0], "final_seeds": [0]}
 QUICK |= {"trial_flops": 1e11, "ablation_epochs": 1}
+from cli_terminal import press_ctrl_c
 from nbclient import NotebookClient
 notebook = nbformat.read(sys.argv[1], as_version=4)
 for cell in notebook.cells:

@@ -554,7 +554,7 @@ def in_another_process(root: Path, source: Source) -> multiprocessing.process.Ba
     return process
 
 
-def wait_until(condition: Callable[[], bool], seconds: float = 60) -> None:
+def wait_until(condition: Callable[[], bool], seconds: float = 600) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, "it did not happen in time"
