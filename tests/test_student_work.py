@@ -74,7 +74,7 @@ def styles(names: Iterable[str], often: set[str]) -> list[Any]:
 def skip_what_is_not_tried(style: str, column: str) -> None:
     otherwise = matrix.OTHERWISE.get((style, column))
     if otherwise is matrix.TOO_LARGE:
-        pytest.skip(otherwise.reason)
+        pytest.skip(f"not tried on purpose: {otherwise.reason}")
 
 
 @pytest.mark.parametrize("style", styles(IN_A_PLAIN_LOOP, QUICK))
@@ -186,7 +186,7 @@ def test_the_grader_takes_the_notebook(style: str, request: pytest.FixtureReques
     if not notebook.runs_commands:
         request.getfixturevalue("forked")
     elif isolation_level() != "bubblewrap":
-        pytest.skip("needs bubblewrap: `!pip install` must not reach this Python")
+        pytest.skip("needs bubblewrap (apt install bubblewrap): the submission runs pip install")
     folder = request.getfixturevalue("tmp_path") / "handed-in"
     assert_full_marks(style, notebook.handed_in(), notebook.assignment, folder)
 

@@ -20,7 +20,8 @@ from cifar_lab.experiments.submission_records import history_records, iteration_
 from cifar_lab.models.counting import count_parameters
 from cifar_lab.models.export import export_program as export_model
 from cifar_lab.models.wrapping import unwrap
-from cifar_lab.training.checkpoint import to_bytes, weights_of
+from cifar_lab.training.checkpoint import weights_of
+from cifar_lab.training.plain_files import to_bytes
 from cifar_lab.training.recipe import Recipe
 from cifar_lab.training.state import EpochRecord
 from cifar_lab.utils.console import say

@@ -28,6 +28,7 @@ LOOKS = {
     "logits": "accuracy_agrees",
     "gradients": "gradients_everywhere",
     "overfit": "overfits_one_batch",
+    "like": "own_network",
 }
 
 
@@ -185,6 +186,36 @@ class Evidence(NotebookRun):
         with suppress(SubmissionError, NotMadeError):
             return name in self.model().get("reached_in_training", [])
         return False
+
+    def refuse_given_network(self) -> None:
+        """Refuse a network that the student was given: what it does is not their work.
+
+        Where no model was handed in, it is enough to have trained one's own.
+
+        Raises:
+            SubmissionError: The network is one of the library's or of a notebook's.
+        """
+        try:
+            name = self.seen("like")
+        except NotMadeError:
+            return
+        except SubmissionError as error:
+            if error.owner == "model_found" and self._trains_given_networks_alone():
+                raise
+            return  # the check that owns it says so
+        if name:
+            raise SubmissionError(
+                "own_network",
+                f"The network is the one that you were given as {name}: it has the same layers, "
+                "whatever they are called.",
+                "Build your own: other layers, more or fewer of them, other widths or shortcuts. "
+                "Train it in the notebook and hand it in. Dropout, constants and another training "
+                "leave it the same network.",
+            )
+
+    def _trains_given_networks_alone(self) -> bool:
+        optimizers = self.run()["watch"]["optimizers"]
+        return bool(optimizers) and all(one["like"] for one in optimizers)
 
     def refuse_nan(self) -> None:
         """Refuse NaN in the weights: the results of such a model say nothing of its network.

@@ -43,8 +43,8 @@ class NotebookRun:
         """Return the notebook's cells."""
         if self.notebook_missing_is_open and not self.submission.notebook_paths:
             raise NotMadeError(
-                "Your notebook's file is not in the folder yet: save it, put it there, and "
-                "check again with cifar_lab.check_submission(folder)."
+                "Your notebook's file is not in the folder yet. Save it, put it there and run this "
+                "cell again."
             )
         return self.submission.cells
 

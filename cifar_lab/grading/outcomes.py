@@ -26,6 +26,7 @@ OPTIMIZER = {
     "looked_at": int,
     "not_cleared": int,
     "digest": str,
+    "like": str,
 }
 ERROR = {"cell": int, "cells": int, "kind": str, "text": str, "source": str}
 MODEL = {
@@ -149,6 +150,7 @@ LOOK_VALUES: dict[str, Any] = {
     "twice": {"difference": float, "changed": [str]},
     "gradients": [str],
     "overfit": float,
+    "like": str,
 }
 COMPARED_WEIGHTS: dict[str, Any] = {
     "file": str,

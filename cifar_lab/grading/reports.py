@@ -68,16 +68,18 @@ def details(verdict: Verdict) -> str:
 def text_table(grade: Grade) -> str:
     """Return all verdicts for a terminal or a notebook; details where a check did not pass.
 
-    Checks that could not be made for one and the same reason give it once.
+    Several that were blocked, or could not be made, for one reason have one line.
     """
-    lines, told = [], set()
-    for verdict in grade.verdicts:
-        points = f"{verdict.earned:g}/{verdict.points:g}"
-        lines.append(f"{SIGNS[verdict.status]} {points:>6}  {verdict.title}")
-        reason = (verdict.status, verdict.seen)
-        if verdict.status in (FAILED, NOT_MADE) and reason not in told:
-            lines += [f"          {line}" for line in details(verdict).splitlines()]
-            told.add(reason)
+    lines = []
+    for group in _by_cause(grade):
+        first = group[0]
+        points = f"{sum(one.earned for one in group):g}/{sum(one.points for one in group):g}"
+        several = len(group) > 1
+        title = f"{len(group)} checks wait: {first.seen}" if several else first.title
+        lines.append(f"{SIGNS[first.status]} {points:>6}  {title}")
+        if first.status in (FAILED, NOT_MADE):
+            text = first.remedy if several else details(first)
+            lines += [f"          {line}" for line in text.splitlines()]
     return "\n".join([*lines, summary(grade)])
 
 
@@ -150,17 +152,22 @@ def page(grade: Grade) -> str:
 
 
 def _groups(grade: Grade) -> list[list[Verdict]]:
+    """Return verdicts in groups by their cause: what failed comes first, what passed last."""
+    order = (FAILED, NOT_MADE, BLOCKED, PASSED)
+    return sorted(_by_cause(grade), key=lambda group: order.index(group[0].status))
+
+
+def _by_cause(grade: Grade) -> list[list[Verdict]]:
     """Return verdicts in groups: those that were blocked or not made for one cause are told once.
 
-    What failed comes first, what passed last.
+    A group stands where the first of it does.
     """
     groups: dict[tuple[str, ...], list[Verdict]] = {}
     for verdict in grade.verdicts:
         shared = verdict.status in (BLOCKED, NOT_MADE)
         cause = (verdict.seen,) if shared else (verdict.check,)
         groups.setdefault((verdict.status, *cause), []).append(verdict)
-    order = (FAILED, NOT_MADE, BLOCKED, PASSED)
-    return sorted(groups.values(), key=lambda group: order.index(group[0].status))
+    return list(groups.values())
 
 
 def _section(group: list[Verdict]) -> list[str]:

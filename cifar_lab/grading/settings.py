@@ -47,15 +47,16 @@ class Settings:
             normalisation and don't count: the means and deviations of a normalisation.
         accuracy_tolerance: Percentage points between the reported accuracy and the measured one.
         max_minutes: Longest time of training.
-        min_iterations: Number of networks that assignment A asks for besides the MLP.
-        min_words: Number of own words in each discussion of assignment B.
+        min_iterations: Number of the student's own networks that assignment A asks for.
+        min_words: Number of own words on each iteration and on the findings in assignment A, and
+            on each choice in assignment B.
         overfit_images: Number of images in the batch that the model has to overfit.
         overfit_loss: Cross-entropy to reach on it; a softmax in the model keeps it above 1.4.
         batch_tolerance: Largest change of a logit with its batch, as a share of the largest logit.
         twice_tolerance: Largest difference of logits between two passes.
         batches: Most batches in a pass over a loader when the notebook runs on fake images.
-        template: Notebook or Markdown file whose words are not the student's, as those of
-            notebook 02 are not; None for the package's own.
+        template: Notebook or Markdown file whose words are not the student's, as those of the
+            notebooks are not; None for the package's own.
         run: Limits of each run of the notebook; processor time is at least the wall time.
         look: Limits of looking at the model, and of measuring its accuracy.
     """

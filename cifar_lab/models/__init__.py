@@ -10,6 +10,8 @@ Every model takes images (N, 3, 32, 32) in [0, 1] and returns logits (N, num_cla
 - `forward`, `inspection`, `layout`, `holdings`: A forward pass of any network, its memory layout,
   and trials that leave no trace. `wrapping`: The network inside a wrapper.
 - `custom`: Classes and functions that build a network, as experiments take them.
+- `structure`, `operations`, `handed_out`: What a network computes, whatever its names, and the
+  networks that students are given.
 - `export`: A network as a `torch.export` program. `former`: Names in files of earlier versions.
 
 A new family is a new file, and a row for each of its networks in `MODELS`.

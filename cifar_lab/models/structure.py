@@ -27,6 +27,7 @@ from cifar_lab.models.wrapping import unwrap
 from cifar_lab.utils.seeding import random_state_kept
 
 IMAGES = 2  # some networks can't take a single image
+MOST_CLASSES = 1_000  # of networks to compare with, which would not fit into memory with millions
 
 
 def structure(model: nn.Module, images: Sequence[int] = IMAGE_SHAPE) -> tuple[Any, ...]:
@@ -59,6 +60,8 @@ def library_network_like(model: nn.Module, images: Sequence[int] = IMAGE_SHAPE) 
         ValueError: The model can't take images of that shape, or its output is no tensor.
     """
     found, num_classes = _trace(model, tuple(images))
+    if not 1 < num_classes <= MOST_CLASSES:
+        return None
     weights = sum(settings[0] for operation, settings, _ in found if operation == "weights")
     for name in _names_by_weights(num_classes).get(weights, ()):
         if _known_structure(name, num_classes, tuple(images)) == found:

@@ -15,7 +15,6 @@ from cifar_lab.data.leakage import dataset_of
 from cifar_lab.models.former import present_digest
 from cifar_lab.models.wrapping import load_plain_state, unwrap
 from cifar_lab.training.plain_files import load_plain, write_checked
-from cifar_lab.training.plain_files import to_bytes as to_bytes
 from cifar_lab.training.recipe import Recipe
 from cifar_lab.training.state import TrainingState
 from cifar_lab.utils.console import say

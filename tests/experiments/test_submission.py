@@ -328,13 +328,15 @@ def test_a_history_is_read_however_it_was_kept(history: Any, expected: Any) -> N
 
 
 def test_a_history_of_fit_is_read() -> None:
-    record = EpochRecord(1, 2.0, None, 50.0, 1.5)
+    record = EpochRecord(1, 2.0, None, 50.0, 1.5, learning_rate=0.1)
     expected = {
         "epoch": 1,
         "train_loss": 2.0,
         "validation_accuracy": None,
         "test_accuracy": 50.0,
         "seconds": 1.5,
+        "validation_loss": None,
+        "learning_rate": 0.1,
     }
     assert history_records([record]) == history_records(record) == [expected]
 

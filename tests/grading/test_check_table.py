@@ -2,35 +2,39 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
+from cifar_lab.grading.checks import table
 from cifar_lab.grading.checks.check import check
 from cifar_lab.grading.checks.table import CHECKS, checks_of
 from cifar_lab.grading.settings import Settings
 
-# Name, title, points in assignment A, points in assignment B (None: not asked for). The reports
-# and grades of earlier courses have these names and points.
+# Name, title, points in assignment A, points in assignment B (None: not asked for).
 TABLE = [
     ("submission_readable", "The submission can be read", 2, 2),
     ("cells_in_order", "The notebook was run from top to bottom", 4, 4),
-    ("notebook_runs", "The notebook runs", 8, 8),
-    ("model_found", "The model is a torch.nn.Module", 4, 4),
-    ("parameter_count", "The model is small enough", 10, 8),
+    ("notebook_runs", "The notebook runs", 6, 6),
+    ("model_found", "The model is a torch.nn.Module", 2, 2),
+    ("own_network", "The network is your own", 6, 6),
+    ("parameter_count", "The model is small enough", 8, 8),
     ("output_shape", "One logit a class for every image", 4, 4),
-    ("gradients_everywhere", "Every parameter gets a gradient", 6, 4),
-    ("overfits_one_batch", "The model can overfit a batch", 6, 4),
+    ("gradients_everywhere", "Every parameter gets a gradient", 4, 4),
+    ("overfits_one_batch", "The model can overfit a batch", 4, 4),
     ("eval_is_deterministic", "In eval mode the same images give the same logits", 4, 4),
     ("independent_of_batch", "An image's logits don't depend on its batch", 4, 4),
-    ("gradients_cleared", "Every training step starts from cleared gradients", 6, 4),
+    ("gradients_cleared", "Every training step starts from cleared gradients", 4, 4),
     ("loss_takes_logits", "Cross-entropy is given logits", 4, 4),
-    ("evaluates_in_eval_mode", "Test images are seen in eval mode", 6, 4),
+    ("evaluates_in_eval_mode", "Test images are seen in eval mode", 4, 4),
     ("test_set_unused", "The test set took no part in training", 8, 8),
     ("weights_load", "The weights are stored and belong to the model", 4, 4),
     ("weights_reloaded", "The notebook stores the weights and loads them again", None, 4),
     ("accuracy_agrees", "The reported accuracy is the stored weights' own", 8, 8),
     ("seeds_unchanged", "The seed and the determinism settings are as given", None, 4),
-    ("time_within_limit", "Training took no longer than it may", 2, 4),
-    ("iterations_reported", "At least two iterations are reported", 10, None),
+    ("time_within_limit", "Training took no longer than it may", 2, 2),
+    ("iterations_reported", "At least two iterations are reported", 8, None),
+    ("findings_written", "Iterations and findings are described in your own words", 10, None),
     ("choices_discussed", "The five choices are discussed in your own words", None, 10),
 ]
 EXPECTATIONS = {
@@ -48,6 +52,10 @@ EXPECTATIONS = {
     "model_found": (
         "a torch.nn.Module, handed over with cifar_lab.submit or left in the variable "
         "`model`, that torch.export can turn into a program"
+    ),
+    "own_network": (
+        "a network whose layers differ from those of every network in the library and in the "
+        "notebooks, whatever their names"
     ),
     "parameter_count": (
         "fewer than {max_parameters:,} numbers that were learnt, wherever they are "
@@ -101,9 +109,13 @@ EXPECTATIONS = {
         "notebook's own record of its cells"
     ),
     "iterations_reported": (
-        "at least {min_iterations} networks besides the MLP, each with its name, its "
-        "parameters and its test accuracy in one line, table row or paragraph; trained "
-        "in this notebook; with the accuracy that the notebook's output shows"
+        "at least {min_iterations} networks of your own, each with its name, its parameters and "
+        "its test accuracy in one line, table row or paragraph; trained in this notebook; with "
+        "the accuracy that the notebook's output shows"
+    ),
+    "findings_written": (
+        "at least {min_words} words of your own on each of two iterations and on the findings, "
+        "under a heading each; a part with fewer words earns its third in proportion"
     ),
     "choices_discussed": (
         "under a heading each, at least {min_words} words of your own on model "
@@ -123,6 +135,26 @@ def test_order_titles_and_points_stay() -> None:
 
 def test_expectations_stay() -> None:
     assert {each.name: each.expectation for each in CHECKS.values()} == EXPECTATIONS
+
+
+@pytest.mark.parametrize("assignment", ["a", "b"])
+def test_points_add_up_to_100(assignment: str) -> None:
+    assert sum(checks_of(Settings(assignment)).values()) == 100
+
+
+def test_the_readme_has_all_points() -> None:
+    text = (Path(table.__file__).parents[1] / "README.md").read_text(encoding="utf-8")
+    for _, title, *points in TABLE:
+        cells = ["" if each is None else str(each) for each in points]
+        assert f"| {title} | {' | '.join(cells)} |".replace("|  |", "| |") in text
+
+
+def test_what_a_given_network_shows_counts_for_the_notebook_and_the_words_alone() -> None:
+    counting = [each.name for each in CHECKS.values() if not each.needs_own_network]
+    notebook, words = counting[:3], counting[4:]
+    assert notebook == ["submission_readable", "cells_in_order", "notebook_runs"]
+    assert counting[3] == "own_network"
+    assert words == ["iterations_reported", "findings_written", "choices_discussed"]
 
 
 @pytest.mark.parametrize(("assignment", "column"), [("a", 2), ("b", 3)])

@@ -112,7 +112,9 @@ def test_one_cause_is_told_once_on_the_page_and_in_the_terminal() -> None:
     for number in range(len(many.verdicts)):
         assert f"Title {number} " in text
     assert text.index("(failed, 0") < text.index("(not made, 0") < text.index("(blocked, 0")
-    assert text_table(many).count("expected: expected") == 2
+    shown = text_table(many).splitlines()
+    assert sum("checks wait: <b>seen" in line for line in shown) == 2, "blocked, not made"
+    assert any(line.startswith("–   0/30  6 checks wait: ") for line in shown)
 
 
 def test_a_terminal_is_told_what_was_expected_and_what_to_do() -> None:

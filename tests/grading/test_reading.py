@@ -12,13 +12,8 @@ import numpy as np
 import pytest
 import torch
 
-from cifar_lab.grading.checks.report import (
-    TOPICS,
-    choices_discussed,
-    given_words,
-    iterations_reported,
-    time_within_limit,
-)
+from cifar_lab.grading.checks.report import iterations_reported, time_within_limit
+from cifar_lab.grading.checks.words import TOPICS, choices_discussed, given_words
 from cifar_lab.grading.evidence import Evidence
 from cifar_lab.grading.reading import report
 from cifar_lab.grading.settings import Settings

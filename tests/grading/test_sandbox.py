@@ -311,7 +311,7 @@ WORK = "import time\nend = time.process_time() + 0.5\nwhile time.process_time() 
 def one_busy_processor() -> Iterator[None]:
     """This test and all that it starts share one processor with two processes without end."""
     if not hasattr(os, "sched_setaffinity"):
-        pytest.skip("this system does not tie processes to a processor")
+        pytest.skip("needs Linux: ties this test to one processor core")
     allowed = os.sched_getaffinity(0)
     os.sched_setaffinity(0, {min(allowed)})
     code = "import os\nparent = os.getppid()\nwhile os.getppid() == parent: pass"
@@ -434,7 +434,7 @@ def test_what_is_left_running_does_not_delay_an_answer(level, code):
 )
 def test_killing_spares_the_grader(level, target):
     if level == "bare" and target in ("-1", "-os.getpgid(os.getppid())"):
-        pytest.skip("nothing protects the user's other processes there")
+        pytest.skip("not tried: without isolation this would kill your own programs")
     code = (
         "import os, signal, time\n"
         f"try: os.kill({target}, signal.SIGKILL)\n"
@@ -846,7 +846,7 @@ def test_datasets_inside_a_folder_that_is_shown_are_hidden(walled, tmp_path, mon
 def test_a_checkout_inside_a_folder_that_is_shown_is_hidden(walled, monkeypatch):
     checkout = bubblewrap.PACKAGE.parent
     if Path(sys.prefix).is_relative_to(checkout) or checkout.name == "site-packages":
-        pytest.skip("this Python and the checkout are not side by side")
+        pytest.skip("checked only where the checkout is not in the same folder as Python")
     shown = [*bubblewrap.python_folders(), checkout]
     monkeypatch.setattr(bubblewrap, "python_folders", lambda: shown)
     assert seen_by(f"seen = os.listdir({str(checkout)!r})") in ([], "FileNotFoundError")
@@ -867,7 +867,7 @@ def test_the_host_cannot_be_reached_over_the_network(walled):
 def test_namespaces_close_the_network_without_bubblewrap_too(monkeypatch):
     choose("process", monkeypatch)
     if run("import os\n1 / (os.getppid() == 1)\n" + ANSWER).status != "ok":
-        pytest.skip("the kernel does not permit namespaces to everybody")
+        pytest.skip("only root makes network namespaces here; bubblewrap's tests cover it")
     with socket.create_server(("127.0.0.1", 0)) as server:
         address = server.getsockname()
         seen = seen_by(f"socket.create_connection({address!r}, timeout=5); seen = 'connected'")
@@ -959,7 +959,7 @@ def state_of_this_process() -> dict[str, object]:
 def test_a_control_group_bounds_what_root_may_start():
     group = cgroup.make(f"cifar-lab-test-{time.time_ns()}", 4)
     if group is None:
-        pytest.skip("this user can't make a control group with a limit on processes")
+        pytest.skip("needs root: makes a control group that limits processes")
     try:
         script = "for i in 1 2 3 4 5 6 7 8; do sleep 5 > /dev/null 2>&1 & done; wait"
         command = cgroup.within(group, ["/bin/sh", "-c", script])

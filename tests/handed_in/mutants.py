@@ -38,8 +38,12 @@ MODEL_LOOKS = frozenset(
         "accuracy_agrees",
     }
 )
-NEEDS_RUN = TRAINING | MODEL_LOOKS | {"model_found"}
-NEEDS_NOTEBOOK = NEEDS_RUN | {"notebook_runs", "cells_in_order", "time_within_limit"}
+NEEDS_MODEL = MODEL_LOOKS | {"own_network"}
+NEEDS_RUN = TRAINING | NEEDS_MODEL | {"model_found"}
+NEEDS_OWN = (NEEDS_RUN | {"time_within_limit"}) - {"own_network", "iterations_reported"}
+NEEDS_NOTEBOOK = NEEDS_RUN | frozenset(
+    {"notebook_runs", "cells_in_order", "time_within_limit", "findings_written"}
+)
 
 
 @dataclass(frozen=True)
@@ -162,6 +166,20 @@ def printed_accuracy(base: Callable[[], HandedIn], source: str) -> HandedIn:
 
 NO_WEIGHTS_MATCH = frozenset({"accuracy_agrees"})
 TEMPLATE = Path(cifar_lab.__file__).parent / "grading" / "template_b.md"
+HAND_OUT = TEMPLATE.with_name("notebook_a.md")
+SKELETON = """
+class Net(nn.Module):
+    def __init__(self, width=8):
+        super().__init__()
+        self.first = nn.Conv2d(3, 8, 3, padding="same")
+        self.second = nn.Conv2d(8, 16, 3, padding="same")
+        self.last = nn.Linear(4096, 10)
+
+    def forward(self, x):
+        x = F.relu(self.first((x - 0.5) / 0.25), inplace=True)
+        x = F.max_pool2d(F.relu(self.second(x)), 2)
+        return self.last(F.dropout(x, 0.1, self.training).view(x.size(0), -1))
+"""
 REPEATED = "\n".join(
     f"## {topic}\n" + "we chose what works best here " * 20
     for topic in ("Architecture", "Hyperparameters", "Regularization", "Optimizer", "Validation")
@@ -266,7 +284,7 @@ MUTANTS: dict[str, Mutant] = {
             ("for epoch in range(epochs)", "for epoch in range(9 * epochs)"),
         ),
         frozenset({"test_set_unused"}),
-        "steps with the ones",
+        " steps). Train on training images alone",
     ),
     "seed changed": Mutant(
         partial(changed, plain_b, "seeds", "torch.manual_seed(42)", "torch.manual_seed(43)"),
@@ -370,7 +388,7 @@ MUTANTS: dict[str, Mutant] = {
         quick=False,
     ),
     "sys.exit": Mutant(
-        attack("import sys\nsys.exit(0)"), frozenset({"notebook_runs"}), "SystemExit", NEEDS_RUN
+        attack("import sys\nsys.exit(0)"), frozenset({"notebook_runs"}), "SystemExit"
     ),
     "os._exit": Mutant(
         attack("import os\nos._exit(0)"),
@@ -548,6 +566,23 @@ MUTANTS: dict[str, Mutant] = {
         "optimizer: no heading",
         assignment="b",
     ),
+    "the hand-out's network in other words": Mutant(
+        lambda: plain_a(SKELETON),
+        frozenset({"own_network", "iterations_reported"}),
+        "given as skeleton",
+        NEEDS_OWN,
+        often=True,
+    ),
+    "no own words on what was found": Mutant(
+        lambda: plain_a().with_cell("words", markdown("## Findings\n\nThe second is better.")),
+        frozenset({"findings_written"}),
+        "another: 0 own words",
+    ),
+    "the hand-out's words as one's own": Mutant(
+        lambda: plain_a().with_cell("words", markdown(HAND_OUT.read_text())),
+        frozenset({"findings_written"}),
+        "another: 0 own words",
+    ),
     "weights not loaded again": Mutant(
         partial(
             changed,
@@ -567,7 +602,7 @@ MUTANTS: dict[str, Mutant] = {
             .with_cell("findings", markdown("One network, no more."))
         ),
         frozenset({"iterations_reported"}),
-        "Report at least 2",
+        "at least 2 networks of your own",
     ),
     "numbers hidden as statistics": Mutant(
         model(
@@ -650,13 +685,13 @@ MUTANTS: dict[str, Mutant] = {
         ),
         frozenset({"model_found"}),
         "name it `model`",
-        MODEL_LOOKS,
+        NEEDS_MODEL,
     ),
     "a model that is a function": Mutant(
         lambda: plain_a().after("store", code("models.clear()\nmodel = lambda images: images")),
         frozenset({"model_found"}),
         "inherits from torch.nn.Module",
-        MODEL_LOOKS,
+        NEEDS_MODEL,
     ),
     "no training in the notebook": Mutant(
         partial(changed, plain_a, "train", "fit(Net(width), data.train, epochs=3)", "Net(width)"),

@@ -134,6 +134,8 @@ def test_a_network_of_the_student_s_own_is_like_none() -> None:
     stages = [Stage(32), Stage(64, passes=2)]
     assert library_network_like(WhitenedResNet(stages)) is None
     assert library_network_like(sequential(nn.Flatten(), nn.Linear(3072, 10))) is None
+    assert library_network_like(sequential(nn.Flatten(), nn.Linear(3072, 1))) is None
+    assert library_network_like(nn.Flatten()) is None
 
 
 @pytest.mark.parametrize(

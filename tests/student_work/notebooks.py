@@ -2,7 +2,8 @@
 
 Prose is Markdown cells and ```python code cells; ```text is what the cell above printed. There and
 in prose, {small.size}, {small.accuracy}, {large.accuracy} and the like stand for what the two
-networks that are trained here really have and reach. Behind ```python may stand:
+networks that are trained here really have and reach; @discussion and @words stand for what students
+write on their choices and on their iterations. Behind ```python may stand:
 
     include=NAME  the cell is `notebooks/parts/NAME.py`
     defines       it defines the networks; the small one is built after the first such cell
@@ -20,7 +21,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import torch
-from handed_in.correct import DISCUSSION
+from handed_in.correct import DISCUSSION, WORDS
 from handed_in.making import Cell, HandedIn, accuracy_of, code, markdown, namespace, trained
 from torch import nn
 
@@ -150,6 +151,7 @@ def _part(name: str) -> str:
 def _prose(text: str, told: dict[str, Figures]) -> list[Cell]:
     """A Markdown cell, where there is anything to be read."""
     text = text.strip().format(**told).replace("@discussion", DISCUSSION)
+    text = text.replace("@words", WORDS)
     return [markdown(text)] if text else []
 
 

@@ -24,6 +24,8 @@ class Check:
         expectation: The same in full, with the names of settings in braces.
         points: Points by assignment; an assignment that is missing does not ask for it.
         look: Function that looks at the evidence.
+        needs_own_network: Whether it says nothing of a student's work where the network is one
+            that they were given; it is then blocked.
     """
 
     name: str
@@ -31,6 +33,7 @@ class Check:
     expectation: str
     points: Mapping[str, float]
     look: Look
+    needs_own_network: bool = True
 
     def __call__(self, evidence: Evidence) -> str:
         """Look at the evidence and return what was seen.
@@ -50,12 +53,19 @@ class Check:
         )
 
 
-def check(title: str, *, expectation: str, points: Mapping[str, float]) -> Callable[[Look], Check]:
+def check(
+    title: str,
+    *,
+    expectation: str,
+    points: Mapping[str, float],
+    needs_own_network: bool = True,
+) -> Callable[[Look], Check]:
     """Declare a function as the check of its name.
 
     Args:
         title: Sentence that is true where the check passes.
         expectation: The same in full, with the names of settings in braces.
         points: Points by assignment, "a" or "b"; leave out one that does not ask for it.
+        needs_own_network: Blocks it where the network is one that the student was given.
     """
-    return lambda look: Check(look.__name__, title, expectation, points, look)
+    return lambda look: Check(look.__name__, title, expectation, points, look, needs_own_network)

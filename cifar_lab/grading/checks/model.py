@@ -6,7 +6,7 @@ import math
 
 from cifar_lab.grading.checks.check import check
 from cifar_lab.grading.evidence import Evidence
-from cifar_lab.grading.verdicts import SubmissionError
+from cifar_lab.grading.verdicts import NotMadeError, SubmissionError
 
 FREE_STATISTICS = 0.1  # of batch norm, as a share of the limit: more hold something else
 
@@ -17,7 +17,7 @@ FREE_STATISTICS = 0.1  # of batch norm, as a share of the limit: more hold somet
         "a torch.nn.Module, handed over with cifar_lab.submit or left in the variable "
         "`model`, that torch.export can turn into a program"
     ),
-    points={"a": 4, "b": 4},
+    points={"a": 2, "b": 2},
 )
 def model_found(evidence: Evidence) -> str:
     """Check that a module was found, and tell whether it became a program."""
@@ -28,13 +28,38 @@ def model_found(evidence: Evidence) -> str:
 
 
 @check(
+    "The network is your own",
+    expectation=(
+        "a network whose layers differ from those of every network in the library and in the "
+        "notebooks, whatever their names"
+    ),
+    points={"a": 6, "b": 6},
+    needs_own_network=False,
+)
+def own_network(evidence: Evidence) -> str:
+    """Check that the network is none that the student was given, by its structure."""
+    evidence.look()
+    evidence.refuse_given_network()
+    try:
+        evidence.seen("like")
+    except SubmissionError as error:
+        if error.owner != "own_network":
+            raise
+        raise NotMadeError(
+            f"Its structure could not be told, so it was compared with none. {error.seen}",
+            "Instructor: look at by hand whether it is a network that was handed out.",
+        ) from error
+    return "none of the networks that were handed out has these layers"
+
+
+@check(
     "The model is small enough",
     expectation=(
         "fewer than {max_parameters:,} numbers that were learnt, wherever they are kept: "
         "parameters, buffers and other tensors (statistics of batch normalisation and up "
         "to {free_constants} constants aside)"
     ),
-    points={"a": 10, "b": 8},
+    points={"a": 8, "b": 8},
 )
 def parameter_count(evidence: Evidence) -> str:
     """Count the numbers that the program computes with, wherever it keeps them."""
@@ -94,7 +119,7 @@ def output_shape(evidence: Evidence) -> str:
     expectation=(
         "a gradient that is not zero for each parameter: the output depends on all of them"
     ),
-    points={"a": 6, "b": 4},
+    points={"a": 4, "b": 4},
 )
 def gradients_everywhere(evidence: Evidence) -> str:
     """Check that no parameter is left without a gradient."""
@@ -117,7 +142,7 @@ def gradients_everywhere(evidence: Evidence) -> str:
         "a cross-entropy below {overfit_loss} on {overfit_images} images after at most "
         "300 steps of Adam"
     ),
-    points={"a": 6, "b": 4},
+    points={"a": 4, "b": 4},
 )
 def overfits_one_batch(evidence: Evidence) -> str:
     """Check that the loss on one batch falls."""

@@ -18,6 +18,7 @@ SUBMITS = re.compile(r"^(?!\s*(?:#|def )).*\bsubmit\(", re.MULTILINE)
         "there is a submission.json, one that cifar_lab.submit wrote"
     ),
     points={"a": 2, "b": 2},
+    needs_own_network=False,
 )
 def submission_readable(evidence: Evidence) -> str:
     """Check that the notebook and the manifest can be read."""
@@ -39,6 +40,7 @@ def submission_readable(evidence: Evidence) -> str:
         "execution counts 1, 2, 3, ... down the notebook, every code cell run, no error shown"
     ),
     points={"a": 4, "b": 4},
+    needs_own_network=False,
 )
 def cells_in_order(evidence: Evidence) -> str:
     """Check that the cells were executed once, from top to bottom."""
@@ -79,7 +81,8 @@ def cells_in_order(evidence: Evidence) -> str:
         "every cell runs without an error on a small set of fake images, all of them "
         "together within {run_minutes:.0f} minutes"
     ),
-    points={"a": 8, "b": 8},
+    points={"a": 6, "b": 6},
+    needs_own_network=False,
 )
 def notebook_runs(evidence: Evidence) -> str:
     """Check that all cells run."""

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from cifar_lab.grading.checks import model, notebook, report, results, training
+from cifar_lab.grading.checks import model, notebook, report, results, training, words
 from cifar_lab.grading.checks.check import Check
 from cifar_lab.grading.settings import Settings
 from cifar_lab.utils.errors import unknown_name
 
 # Reports list the checks in this order, and those of one module as they stand in it.
-MODULES = (notebook, model, training, results, report)
+MODULES = (notebook, model, training, results, report, words)
 CHECKS: dict[str, Check] = {
     one.name: one for module in MODULES for one in vars(module).values() if isinstance(one, Check)
 }

@@ -19,7 +19,7 @@ OTHER_TEST_IMAGES = (1, 2)
         "training steps with a torch.optim optimizer, and gradients that are cleared "
         "between one step and the next"
     ),
-    points={"a": 6, "b": 4},
+    points={"a": 4, "b": 4},
 )
 def gradients_cleared(evidence: Evidence) -> str:
     """Check that each step's gradients begin at zero."""
@@ -61,7 +61,7 @@ def loss_takes_logits(evidence: Evidence) -> str:
         "model.eval() before the model sees test images, wherever it has dropout or batch "
         "normalisation"
     ),
-    points={"a": 6, "b": 4},
+    points={"a": 4, "b": 4},
 )
 def evaluates_in_eval_mode(evidence: Evidence) -> str:
     """Check that no test image is seen in train mode."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timezone
+from functools import lru_cache
 from itertools import islice
 from typing import Any
 
@@ -28,6 +29,7 @@ __all__ = [
     "reported_accuracies",
     "sections",
     "text_under",
+    "texts_below_headings",
     "words",
 ]
 
@@ -43,7 +45,8 @@ LEAD = re.compile(  # "- Optimizer: I chose ..."
 UNDERLINED = re.compile(r"^([^\W_][^\n|]{1,79})\n(?:={3,80}|-{3,80})[ \t]{0,80}$", re.MULTILINE)
 HTML_HEADING = re.compile(r"<h([1-6])\b[^<>]{0,200}>([^<\n]{1,200})</h\1>", re.IGNORECASE)
 BOLD_LEVEL = 7  # below all headings
-WORD = re.compile(r"[^\W\d_]{2,}(?:['’-][^\W\d_]+)*")  # noqa: RUF001 (an apostrophe as it is typed)
+# Chinese and Japanese have no spaces between words, which have about two characters.
+WORD = re.compile(r"[\u3040-\u30ff\u3400-\u9fff]{1,2}|[^\W\d_]{2,}(?:['’-][^\W\d_]+)*")  # noqa: RUF001 (an apostrophe as it is typed)
 PERCENT = re.compile(r"(?<![\d.,])(\d{1,3}(?:\.\d+)?)\s*%")
 DECIMAL = re.compile(r"(?<![\d.,])(\d{1,3}\.\d+|100)(?!\d|[.,]\d)")
 MOST_PROSE, MOST_HEADINGS = 200_000, 1_000  # and of its Markdown
@@ -136,6 +139,34 @@ def text_under(cells: Iterable[Cell], topics: Mapping[str, str]) -> dict[str, st
 
 def _sections(cells: Iterable[Cell], leads: str = "") -> Iterator[tuple[int, str, str]]:
     """Yield where each section's text starts, its heading, and the text."""
+    text, starts = _headings(cells, leads)
+    for place, (_, end, level, title) in enumerate(starts):
+        following = (start for start, _, other, _ in starts[place + 1 :] if other <= level)
+        yield end, title, text[end : next(following, len(text))]
+
+
+def texts_below_headings(
+    cells: Iterable[Cell], leads: str
+) -> Iterator[tuple[tuple[str, ...], str]]:
+    """Yield all text, each part once, with the headings that it stands under, outermost first.
+
+    A part begins with its own heading.
+
+    Args:
+        cells: Cells of the notebook.
+        leads: Regular expression of words that make `Iteration 1: ...` at a line's start a heading.
+    """
+    text, starts = _headings(cells, leads)
+    yield (), text[: starts[0][0] if starts else len(text)]
+    path: list[tuple[int, str]] = []
+    for place, (start, _, level, title) in enumerate(starts):
+        path = [*(one for one in path if one[0] < level), (level, title)]
+        following = starts[place + 1][0] if place + 1 < len(starts) else len(text)
+        yield tuple(title for _, title in path), text[start:following]
+
+
+def _headings(cells: Iterable[Cell], leads: str) -> tuple[str, list[tuple[int, int, int, str]]]:
+    """Return the prose, and the start, end, level and title of each heading in it."""
     text = _prose(cells)
     starts = [(m.start(), m.end(), len(m[1]), m[2].strip(" \t#")) for m in HEADING.finditer(text)]
     starts += [(m.start(), m.end(), BOLD_LEVEL, m[1]) for m in BOLD_HEADING.finditer(text)]
@@ -143,10 +174,7 @@ def _sections(cells: Iterable[Cell], leads: str = "") -> Iterator[tuple[int, str
         named = re.compile(leads, re.IGNORECASE)
         leading = (m for m in LEAD.finditer(text) if named.search(m[1]))
         starts += [(m.start(), m.end(), BOLD_LEVEL + 1, m[1]) for m in leading]
-    starts = sorted(starts)[:MOST_HEADINGS]
-    for place, (_, end, level, title) in enumerate(starts):
-        following = (start for start, _, other, _ in starts[place + 1 :] if other <= level)
-        yield end, title, text[end : next(following, len(text))]
+    return text, sorted(starts)[:MOST_HEADINGS]
 
 
 def _prose(cells: Iterable[Cell]) -> str:
@@ -164,14 +192,25 @@ def words(text: str) -> list[str]:
 
 
 def own_words(text: str, template: str) -> list[str]:
-    """Return the words that are not part of five in a row that the template has too."""
-    given, mine = words(template), words(text)
-    known = {tuple(given[place : place + 5]) for place in range(len(given) - 4)}
-    copied = [False] * len(mine)
+    """Return the words that are not part of a line, or of five in a row, that the template has."""
+    lines, fives = _given(template)
+    mine: list[str] = []
+    copied: list[bool] = []
+    for line in map(words, text.splitlines()):
+        mine += line
+        copied += [tuple(line) in lines] * len(line)
     for place in range(len(mine) - 4):
-        if tuple(mine[place : place + 5]) in known:
+        if tuple(mine[place : place + 5]) in fives:
             copied[place : place + 5] = [True] * 5
     return [word for word, is_copied in zip(mine, copied, strict=True) if not is_copied]
+
+
+@lru_cache(maxsize=4)
+def _given(template: str) -> tuple[frozenset[tuple[str, ...]], frozenset[tuple[str, ...]]]:
+    """Return the words of all lines, and all groups of five words in a row."""
+    given = words(template)
+    fives = frozenset(tuple(given[place : place + 5]) for place in range(len(given) - 4))
+    return frozenset(tuple(words(line)) for line in template.splitlines()), fives
 
 
 def recorded_seconds(cells: Iterable[Cell]) -> float | None:

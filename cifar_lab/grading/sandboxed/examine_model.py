@@ -16,6 +16,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from cifar_lab.models.structure import library_network_like
+
 from .loading_model import load_model, load_weights, shapes_of, ties_of
 from .model_gradients import without_gradient
 from .model_size import size_of_program
@@ -87,6 +89,7 @@ def take_looks(
         "logits": measure,
         "gradients": lambda: without_gradient(subject.model, subject.tensors, subject.images),
         "overfit": lambda: overfit(subject, arguments),
+        "like": lambda: given_name(subject),
     }
     if not arguments["weights"]:
         del looks["weights"]
@@ -103,6 +106,12 @@ def take_looks(
             answer[name] = {"error": f"{type(error).__name__}: {text[0]}"[:1000]}
             traceback.print_exc()
     return answer, arrays
+
+
+def given_name(subject: Subject) -> str:
+    """Return the name of the network with the same structure that the student was given, or ""."""
+    size = subject.image_size
+    return library_network_like(subject.model, (3, size, size)) or ""
 
 
 def compare_weights(tensors: Mapping[str, Tensor], preferred: list[str]) -> dict[str, Any]:

@@ -28,6 +28,7 @@ from .answers import Course
 from .loaders import shortening
 from .patches import put
 from .watching_files import Files, digest
+from .watching_networks import TrainedNetworks
 
 # Layers whose answer depends on the mode, and on other images or on chance in the train mode.
 MODAL = (nn.modules.batchnorm._BatchNorm, nn.modules.dropout._DropoutNd)
@@ -75,6 +76,7 @@ class Watch:
 
     def __init__(self, num_classes: int, variant: int) -> None:
         self.course = Course(num_classes, variant)
+        self.is_first = variant == 0  # the others are only compared with it
         self.trained: dict[int, Trained] = {}
         self.last_parameters: list[nn.Parameter] = []
         self.test_batches = {"eval mode": 0, "train mode": 0, "with gradients": 0}
@@ -84,6 +86,7 @@ class Watch:
         self.normalisation: list[list[float]] | None = None
         self.input_shape: list[int] | None = None
         self.networks: dict[int, tuple[int, Tensor]] = {}
+        self.called = TrainedNetworks()
         self.count = self.trainings_before = self.steps = 0
         self.clock = 0
         self.first_step = self.first_save = self.first_load = self.last_test = 0
@@ -127,6 +130,7 @@ class Watch:
                     "looked_at": trained.looked_at,
                     "not_cleared": trained.not_cleared,
                     "digest": digest(trained.parameters),
+                    "like": self._given_name(trained),
                 }
                 for trained in runs
             ],
@@ -145,6 +149,9 @@ class Watch:
             "input_shape": self.input_shape,
             "shortened": shortening.happened,
         }
+
+    def _given_name(self, trained: Trained) -> str:
+        return self.called.given_name(trained.parameters) if self.is_first else ""
 
     def _now(self) -> int:
         self.clock += 1
@@ -196,8 +203,11 @@ class Watch:
         if self.outermost is None:
             self.outermost = module
             is_batch = images.ndim == 4 and images.shape[1] <= MOST_CHANNELS
-            if is_batch and not module.training and _has_parameters(module):
-                self.input_shape = list(images.shape)
+            if is_batch and _has_parameters(module):
+                if not module.training:
+                    self.input_shape = list(images.shape)
+                if torch.is_grad_enabled():
+                    self.called.see(module, images)
         if self.inside is not None:  # a part of a model that was looked at as a whole
             return
         if not marks.are_images(images):

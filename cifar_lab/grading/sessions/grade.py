@@ -39,6 +39,8 @@ def judge(evidence: Evidence, check: Check, points: float) -> Verdict:
     """
     status, earned, remedy = PASSED, points, ""
     try:
+        if check.needs_own_network:
+            evidence.refuse_given_network()
         seen = check(evidence)
     except SubmissionError as error:
         earned, seen, remedy = round(points * error.share, 1), error.seen, error.remedy

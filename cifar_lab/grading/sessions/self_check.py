@@ -37,7 +37,7 @@ def check_submission(
         ValueError: No assignment is given, and the submission names none.
 
     Example:
-        folder = cifar_lab.submit(result, assignment="a", iterations=list(results.values()))
+        folder = cifar_lab.submit(mine, assignment="a", iterations=[mine, second])
         cifar_lab.check_submission(folder)
     """
     folder = user_path(folder)
