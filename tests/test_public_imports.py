@@ -33,7 +33,8 @@ def used_names(code: str) -> list[tuple[str, ...]]:
     names = {"cifar_lab"}  # those that stand for the package
     for node in ast.walk(ast.parse(code)):
         if isinstance(node, ast.Import):
-            names |= {each.asname for each in node.names if each.name == "cifar_lab" and each.asname}
+            package = [each for each in node.names if each.name == "cifar_lab"]
+            names |= {each.asname for each in package if each.asname}
             paths = [tuple(each.name.split(".")) for each in node.names]
             used += [path[1:] for path in paths if path[0] == "cifar_lab" and path[1:]]
         if isinstance(node, ast.ImportFrom):

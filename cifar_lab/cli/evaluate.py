@@ -48,6 +48,8 @@ def execute(options: argparse.Namespace) -> None:
     """Print the accuracy of an experiment's weights, or of a run's."""
     if options.name not in FACTS:
         folder = user_path(options.name)
+        if folder.is_file():  # weights.pt or result.json of the run
+            folder = folder.parent
         if not folder.is_dir():
             raise unknown_name("experiment or folder", options.name, FACTS)
         _evaluate_run(folder, options)

@@ -13,6 +13,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.utils.data import Dataset, IterableDataset
 
 from cifar_lab.data.augment import CutMix, MixUp
 from cifar_lab.data.augment.common import Transform
@@ -71,6 +72,11 @@ class Batches:
         channels_last: bool = False,
         device: torch.device | str | None = None,
     ) -> None:
+        if not isinstance(image_set, ImageSet):
+            raise TypeError(
+                f"This is a {type(image_set).__name__}; expected an ImageSet, such as data.train. "
+                "For batches of another dataset use torch.utils.data.DataLoader."
+            )
         seed = check_seed(seed)
         batch_size = as_whole("batch_size", batch_size, at_least=1)
         if len(image_set) == 0:
@@ -139,6 +145,12 @@ def as_loader(
     """
     if isinstance(data, ImageSet):
         return Batches(data, batch_size, device=device, **options)
+    if isinstance(data, Dataset) and not isinstance(data, IterableDataset):
+        raise TypeError(
+            f"This is a {type(data).__name__}, a dataset of single images; expected an ImageSet or "
+            "a loader of batches. Wrap it: torch.utils.data.DataLoader(it, batch_size=64), with "
+            "shuffle=True for training."
+        )
     if not isinstance(data, Iterable) or isinstance(data, Iterator):
         raise TypeError(
             f"This is a {type(data).__name__}; expected an ImageSet, or a loader that can be read "
@@ -208,7 +220,8 @@ def _checked(batch: Any) -> tuple[Tensor, Tensor]:
     if images.ndim != 4 or len(images) == 0:
         raise ValueError(
             f"A batch's images have shape {tuple(images.shape)}; expected at least one image "
-            "and 4 dimensions: (images, channels, height, width)."
+            "and 4 dimensions: (images, channels, height, width). A DataLoader makes batches of "
+            "single images."
         )
     if torch.is_tensor(labels) and labels.is_floating_point() and labels.ndim == 2:
         classes: tuple[int, ...] = labels.shape[1:]  # soft labels, a share for each class

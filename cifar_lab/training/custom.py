@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
 from torch import nn
-from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
+from torch.optim.lr_scheduler import LRScheduler, OneCycleLR, ReduceLROnPlateau
 
 from cifar_lab.data.augment.custom import text_of
 from cifar_lab.training.losses import LossFunction
@@ -46,10 +47,12 @@ def custom_optimizer(given: OptimizerSource, model: nn.Module) -> torch.optim.Op
 
     Raises:
         TypeError: It is neither an optimizer nor a function that returns one.
-        ValueError: The optimizer can't be built, or none of the model's parameters is in it.
+        ValueError: The optimizer can't be built, needs a closure, or has none of the model's
+            parameters.
     """
     parameters = [each for each in model.parameters() if each.requires_grad]
     optimizer = _built("optimizer", given, torch.optim.Optimizer, parameters, "Adam, lr=1e-3")
+    refuse_closure(optimizer)
     held = {id(each) for group in optimizer.param_groups for each in group["params"]}
     if not any(id(parameter) in held for parameter in parameters):
         raise ValueError(
@@ -57,6 +60,17 @@ def custom_optimizer(given: OptimizerSource, model: nn.Module) -> torch.optim.Op
             "this model. Build it from model.parameters(), or give fit the function that does."
         )
     return optimizer
+
+
+def refuse_closure(optimizer: torch.optim.Optimizer) -> None:
+    """Raise a ValueError for an optimizer that computes the loss itself, as LBFGS does."""
+    closure = inspect.signature(optimizer.step).parameters.get("closure")
+    if closure is not None and closure.default is inspect.Parameter.empty:
+        raise ValueError(
+            f"{type(optimizer).__name__} needs a closure, which computes the loss several times "
+            "per step; fit computes it once per batch. Give another optimizer, or write the loop "
+            "over the batches yourself: for images, labels in cifar_lab.Batches(train, 64)."
+        )
 
 
 def custom_scheduler(given: SchedulerSource, optimizer: torch.optim.Optimizer) -> LRScheduler:
@@ -103,6 +117,16 @@ def refuse_plateau_without_validation(scheduler: LRScheduler | None, validation:
         raise ValueError(
             "ReduceLROnPlateau needs the validation loss, but validation is None. Give "
             "validation=..., or another scheduler."
+        )
+
+
+def refuse_other_length(scheduler: LRScheduler | None, epochs: int) -> None:
+    """Raise a ValueError for a one-cycle scheduler that is planned for steps, not for epochs."""
+    if isinstance(scheduler, OneCycleLR) and scheduler.total_steps != epochs:
+        raise ValueError(
+            f"OneCycleLR is planned for {scheduler.total_steps} steps; expected {epochs}, one per "
+            f"epoch. Give it total_steps={epochs}, or set schedule='one-cycle' in the recipe, "
+            "which changes the learning rate at each batch."
         )
 
 

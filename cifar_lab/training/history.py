@@ -83,6 +83,13 @@ class History(list[EpochRecord]):
         found: Any = super().__getitem__(index)
         return History(found) if isinstance(index, slice) else found
 
+    def __add__(self, other: Any) -> Any:  # typed as list's, which has two overloads
+        return History(super().__add__(list(other)))
+
+    def copy(self) -> History:
+        """Return a new history of the same records."""
+        return History(self)
+
     def to_frame(self) -> Any:
         """Return a pandas DataFrame with one row per epoch and one column per figure.
 

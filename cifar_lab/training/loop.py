@@ -27,7 +27,7 @@ from cifar_lab.training.losses import Losses, LossFunction, batch_loss
 from cifar_lab.training.optimizers import keep_averages_normal
 from cifar_lab.training.precision import autocast
 from cifar_lab.training.prepare import prepare
-from cifar_lab.training.progress import Callback
+from cifar_lab.training.progress import Callback, refuse_uncallable
 from cifar_lab.training.recipe import Recipe
 
 
@@ -144,7 +144,8 @@ def fit(
             recipe with more epochs than the saved run had trains it on.
         on_epoch: Is called with the epoch's record after each epoch, for example to save weights.
         callback: Is called after each epoch with a `Progress` (the model, the optimizer, the
-            epoch's record, the history); training ends after the epoch where it returns True.
+            epoch's record, the history), before the checkpoint is saved; training ends after the
+            epoch where it returns True.
         loss_fn: Maps logits and labels to the batch's mean loss; None for cross-entropy with the
             recipe's label smoothing. With CutMix or MixUp the labels are soft.
         optimizer: An optimizer over the model's parameters, or a function that builds one from
@@ -179,6 +180,7 @@ def fit(
         >>> more = lab.fit(model, train, recipe, optimizer=rmsprop, progress=False)
     """
     # Prepare
+    refuse_uncallable(callback=callback, on_epoch=on_epoch)
     setup = prepare(
         model,
         train,
@@ -215,8 +217,7 @@ def fit(
         record = setup.measure(train_loss, seconds=time.perf_counter() - start)
         state.add(record)
         setup.announcer.after_epoch(record)
-        setup.checkpoint.save(state)
-        setup.call(record, callback, on_epoch, title)
+        setup.finish(record, callback, on_epoch, title)
 
     # Leave the final weights
     setup.announcer.end()

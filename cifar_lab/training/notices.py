@@ -28,7 +28,7 @@ def point_out(model: nn.Module, images: Tensor, loss_fn: Any, evaluated: list[An
             would see that.
         images: The first training batch, on the model's device.
         loss_fn: The loss that is trained with.
-        evaluated: The validation and test data; None for none.
+        evaluated: The validation and test data.
     """
     name = type(unwrap(model)).__name__
     if isinstance(loss_fn, nn.CrossEntropyLoss) and _gives_probabilities(model, images):

@@ -23,6 +23,7 @@ from cifar_lab.training.custom import (
     SchedulerSource,
     describe_custom,
     loss_function,
+    refuse_other_length,
     refuse_plateau_without_validation,
 )
 from cifar_lab.training.data_checks import (
@@ -85,6 +86,7 @@ def prepare(
     steps = count_steps(loader, recipe)
     state = TrainingState(model, recipe, precision, optimizer, scheduler)
     refuse_plateau_without_validation(state.scheduler, validation)
+    refuse_other_length(state.scheduler, recipe.epochs)
     saved = Checkpoint(checkpoint)
     if checkpoint is not None:
         run = {"seed": seed, "precision": precision, **describe_run(model, train, validation)}
@@ -94,7 +96,10 @@ def prepare(
         saved = Checkpoint(checkpoint, run)
         saved.begin(state, resume=resume)
     if not state.finished:
-        point_out(model, images, loss, [validation, test])
+        evaluated = [each for each in (validation, test) if each is not None]
+        if not evaluated and isinstance(train, ImageSet):
+            evaluated = [train]  # its like will be evaluated on
+        point_out(model, images, loss, evaluated)
     announcer = Announcer(state, steps, device, precision, enabled=progress)
     announcer.begin(checkpoint)
     return Setup(

@@ -9,8 +9,12 @@ from typing import Any
 
 from cifar_lab.data.augment import Compose, CutMix, MixUp, describe, from_description
 from cifar_lab.data.augment.common import Transform
-from cifar_lab.training.recipe_words import answering_other_names, in_lines, optimizer_name
-from cifar_lab.utils.errors import unknown_name
+from cifar_lab.training.recipe_words import (
+    answering_other_names,
+    in_lines,
+    optimizer_name,
+    unknown_choice,
+)
 from cifar_lab.utils.plain import as_flag, as_number, as_whole, plain
 
 OPTIMIZERS = ("sgd", "adam", "adamw", "muon")
@@ -152,7 +156,7 @@ class Recipe:
             self._set(name, as_flag(name, getattr(self, name)))
         for name, known in NAMES.items():
             if getattr(self, name) not in known:
-                raise unknown_name(name, getattr(self, name), known)
+                raise unknown_choice(name, getattr(self, name), known)
             self._set(name, str(getattr(self, name)))
         self._set("optimizer", optimizer_name(self.optimizer, OPTIMIZERS))
 
@@ -199,7 +203,7 @@ class Recipe:
         if not isinstance(self.augment, tuple | list):
             raise ValueError(
                 f"augment is {self.augment!r}; expected a tuple of transforms, such as "
-                "augment=(RandomCrop(), RandomHorizontalFlip())."
+                "augment=(RandomCrop(), RandomHorizontalFlip()); of one: augment=(transform,)."
             )
         self._set("augment", Compose(tuple(self.augment)).transforms)
         if self.mix is not None and not isinstance(self.mix, CutMix | MixUp):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, TypeVar
 
 from cifar_lab.utils.errors import unknown_name
@@ -31,6 +31,15 @@ IN_FIT = ("loss_fn", "seed", "device", "validation", "callback", "checkpoint", "
 TO_FIT = {"loss": "loss_fn", "criterion": "loss_fn", "callbacks": "callback", "val": "validation"}
 
 LONGEST_LINE = 88  # characters
+
+OTHER_OPTIMIZER = (
+    "Any other optimizer is an argument of fit, such as "
+    "fit(..., optimizer=partial(torch.optim.RMSprop, lr=1e-3))."
+)
+OTHER_SCHEDULE = (
+    "Any other is an argument of fit, such as "
+    "fit(..., scheduler=partial(torch.optim.lr_scheduler.StepLR, step_size=10))."
+)
 
 Kind = TypeVar("Kind", bound=type)
 
@@ -79,13 +88,18 @@ def optimizer_name(value: Any, known: tuple[str, ...]) -> str:
     if isinstance(value, str):
         if near:
             raise ValueError(f"Unknown optimizer {name!r}. {near}Known: {', '.join(known)}.")
-        raise unknown_name("optimizer", name, known)
+        raise ValueError(f"{unknown_name('optimizer', name, known)} {OTHER_OPTIMIZER}")
     kind = "class" if isinstance(value, type) else "object"
     raise ValueError(
         f"optimizer is the {kind} {name}; expected a name: {', '.join(map(repr, known))}. {near}"
-        "Any other optimizer is an argument of fit, such as "
-        "fit(..., optimizer=partial(torch.optim.RMSprop, lr=1e-3))."
+        f"{OTHER_OPTIMIZER}"
     )
+
+
+def unknown_choice(name: str, value: Any, known: Collection[str]) -> ValueError:
+    """Return the error for a setting whose value is none of the known names."""
+    error = unknown_name(name, getattr(value, "__name__", value), known)
+    return ValueError(f"{error} {OTHER_SCHEDULE}") if name == "schedule" else error
 
 
 def in_lines(name: str, settings: Mapping[str, Any]) -> str:

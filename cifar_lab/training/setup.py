@@ -104,20 +104,41 @@ class Setup:
         rate = state.last_learning_rate
         return EpochRecord(epoch, train_loss, accuracy, test, seconds, loss, rate)
 
-    def call(
+    def finish(
         self,
         record: EpochRecord,
         callback: Callback | None,
         on_epoch: Callable[[EpochRecord], None] | None,
         title: str,
     ) -> None:
-        """Call the functions that `fit` was given; save that a callback ended the training."""
+        """Call the callback, save the state with all that it changed, and call `on_epoch`.
+
+        Raises:
+            ValueError: The callback changed a learning rate that the recipe's schedule sets.
+        """
         state = self.state
-        if callback is not None:
-            history = History(state.history)  # the callback's own, which it may change
-            seen = (state.model, state.optimizer, record, history, self.recipe.epochs, title)
-            if asks_to_stop(callback(Progress(*seen))):
-                state.stopped = True
-                self.checkpoint.save(state)
+        try:
+            if callback is not None:
+                history = History(state.history)  # the callback's own, which it may change
+                seen = (state.model, state.optimizer, record, history, self.recipe.epochs, title)
+                rates = state.learning_rates()
+                state.stopped = asks_to_stop(callback(Progress(*seen)))
+                refuse_change_without_effect(rates, state)
+        finally:  # an error in the callback costs no epoch
+            self.checkpoint.save(state)
         if on_epoch is not None:  # last: it may copy the checkpoint
             on_epoch(record)
+
+
+def refuse_change_without_effect(rates: list[float], state: TrainingState) -> None:
+    """Raise where a callback changed learning rates, as they were before, that would be set again.
+
+    Raises:
+        ValueError: There is no scheduler, so that the recipe's schedule sets them at each step.
+    """
+    if state.scheduler is None and not state.finished and state.learning_rates() != rates:
+        raise ValueError(
+            "The callback changed the optimizer's learning rate, which the recipe's schedule sets "
+            "again before each step. Give fit a scheduler instead, such as scheduler=partial("
+            "torch.optim.lr_scheduler.LambdaLR, lr_lambda=lambda epoch: 0.5**epoch)."
+        )

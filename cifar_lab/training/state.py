@@ -147,6 +147,10 @@ class TrainingState:
         patience = self.recipe.patience
         return patience is not None and len(self.history) - self.best_epoch >= patience
 
+    def learning_rates(self) -> list[float]:
+        """Return the present learning rate of each of the optimizer's parameter groups."""
+        return [float(group["lr"]) for group in self.optimizer.param_groups]
+
     def set_learning_rate(self, learning_rate: float) -> None:
         """Set the optimizer's learning rate for the next step, unless a scheduler does.
 
@@ -165,7 +169,7 @@ class TrainingState:
     def after_step(self, next_learning_rate: float) -> None:
         """Update the average, note the step's learning rate, and set that of the next step."""
         self.update_average()
-        self.last_learning_rate = float(self.optimizer.param_groups[0]["lr"])
+        self.last_learning_rate = self.learning_rates()[0]
         self.set_learning_rate(next_learning_rate)
 
     def update_average(self) -> None:

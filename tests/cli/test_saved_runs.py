@@ -73,6 +73,11 @@ def test_a_custom_network_s_run_is_measured_by_its_folder(
     assert f"30,730 parameters, test accuracy {runs[1].test_accuracy:.2f} %" in printed
     assert "The run itself measured the same." in printed
     assert main([*command, "--model", "mine.py:instance"]) == 0
+    assert (
+        main(["evaluate", "runs/mine/seed-1/weights.pt", *command[2:], "--model", "mine.py:Mine"])
+        == 0
+    )
+    assert capsys.readouterr().out.endswith(printed)
 
 
 @pytest.mark.parametrize(

@@ -59,6 +59,15 @@ def test_what_can_not_be_read_every_epoch_is_refused(loader: Any) -> None:
         as_loader(loader, 8, CPU)
 
 
+def test_a_dataset_of_single_images_is_answered_with_a_loader() -> None:
+    dataset = TensorDataset(IMAGES, LABELS)
+    for each in (dataset, Subset(dataset, [0])):
+        with pytest.raises(TypeError, match=r"Wrap it: torch\.utils\.data\.DataLoader\("):
+            as_loader(each, 8, CPU)
+    with pytest.raises(TypeError, match="This is a TensorDataset; expected an ImageSet"):
+        Batches(dataset, 8)  # type: ignore[arg-type]
+
+
 @pytest.mark.parametrize("layout", [torch.channels_last, torch.contiguous_format])
 def test_a_loader_s_batches_keep_their_layout_and_values(layout: torch.memory_format) -> None:
     given = IMAGES.contiguous(memory_format=layout)

@@ -196,9 +196,10 @@ def test_normalisation_among_a_recipe_s_transforms_is_pointed_out(
     train: ImageSet, recipe: Recipe, capsys: pytest.CaptureFixture[str]
 ) -> None:
     shifted = replace(recipe, augment=(lambda image: (image - 0.5) / 0.25,))
-    assert "those to evaluate on from 0 to 1" in says(
-        capsys, linear(), train, shifted, validation=train
-    )
+    for validation in (train, None):
+        assert "those to evaluate on from 0 to 1" in says(
+            capsys, linear(), train, shifted, validation=validation
+        )
 
 
 # ---- usual slips that are errors

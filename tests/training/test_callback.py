@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -62,7 +63,7 @@ def test_looking_changes_no_weights(train: ImageSet, recipe: Recipe) -> None:
     assert len(history) == 5
 
 
-@pytest.mark.parametrize("answer", [True, np.True_])
+@pytest.mark.parametrize("answer", [True, np.True_, torch.tensor(True)])
 def test_true_ends_training(train: ImageSet, recipe: Recipe, answer: Any) -> None:
     stopped, history = train_on(
         train, recipe, callback=lambda each: answer and each.record.epoch == 2
@@ -72,7 +73,9 @@ def test_true_ends_training(train: ImageSet, recipe: Recipe, answer: Any) -> Non
     assert torch.equal(stopped[1].weight, two[1].weight)
 
 
-@pytest.mark.parametrize("answer", [None, False, 1, 0.7, "yes", [3], torch.tensor([True, False])])
+@pytest.mark.parametrize(
+    "answer", [None, False, 1, 0.7, "yes", [3], torch.tensor(1), torch.tensor([True, False])]
+)
 def test_other_answers_do_not(train: ImageSet, recipe: Recipe, answer: Any) -> None:
     _, history = train_on(train, recipe, callback=lambda progress: answer)
     assert len(history) == 5
@@ -109,3 +112,69 @@ def test_the_best_weights_are_left_after_an_early_end(train: ImageSet, recipe: R
     accuracies = [record.validation_accuracy for record in history]
     assert test_accuracy(model, train) == max(accuracies)
     assert len(accuracies) == 4
+
+
+def test_what_a_callback_changes_is_resumed(
+    train: ImageSet, recipe: Recipe, tmp_path: Path
+) -> None:
+    def decay_more(progress: Progress) -> None:
+        for group in progress.optimizer.param_groups:
+            group["weight_decay"] += 0.5
+
+    def killed(record: EpochRecord) -> None:
+        if record.epoch == 2:
+            raise KeyboardInterrupt
+
+    whole, _ = train_on(train, recipe, callback=decay_more)
+    options = {"callback": decay_more, "checkpoint": tmp_path / "run.pt"}
+    with pytest.raises(KeyboardInterrupt):
+        train_on(train, recipe, on_epoch=killed, **options)
+    resumed, _ = train_on(train, recipe, resume=True, **options)
+    assert torch.equal(resumed[1].weight, whole[1].weight)
+
+
+def test_an_error_in_a_callback_costs_no_epoch(
+    train: ImageSet, recipe: Recipe, tmp_path: Path
+) -> None:
+    def fail(progress: Progress) -> None:
+        raise ZeroDivisionError
+
+    checkpoint = tmp_path / "run.pt"
+    with pytest.raises(ZeroDivisionError):
+        train_on(train, recipe, callback=fail, checkpoint=checkpoint)
+    seen: list[int] = []
+    train_on(
+        train,
+        recipe,
+        on_epoch=lambda record: seen.append(record.epoch),
+        checkpoint=checkpoint,
+        resume=True,
+    )
+    assert seen == [2, 3, 4, 5]
+
+
+@pytest.mark.parametrize(
+    "function", ["save", [print], dict, lambda: None, lambda epoch, loss: None]
+)
+@pytest.mark.parametrize("name", ["callback", "on_epoch"])
+def test_what_can_not_be_called_after_an_epoch_is_named_before_the_first(
+    train: ImageSet, recipe: Recipe, name: str, function: Any
+) -> None:
+    model = linear()
+    before = model[1].weight.clone()
+    with pytest.raises(TypeError, match=f"^{name} .*a function of one argument"):
+        train_on(train, recipe, model=model, **{name: function})
+    assert torch.equal(model[1].weight, before)
+
+
+def test_a_learning_rate_that_the_schedule_would_set_again_is_an_error(
+    train: ImageSet, recipe: Recipe
+) -> None:
+    def halve(progress: Progress) -> None:
+        progress.optimizer.param_groups[0]["lr"] /= 2
+
+    with pytest.raises(ValueError, match="Give fit a scheduler"):
+        train_on(train, recipe, callback=halve)
+    scheduler = partial(torch.optim.lr_scheduler.LambdaLR, lr_lambda=lambda epoch: 1.0)
+    _, history = train_on(train, recipe, callback=halve, scheduler=scheduler)
+    assert len(history) == 5

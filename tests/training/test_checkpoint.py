@@ -17,9 +17,9 @@ from cifar_lab.training.checkpoint import (
     load_weights,
     save_checkpoint,
     save_weights,
-    to_bytes,
 )
 from cifar_lab.training.loop import fit
+from cifar_lab.training.plain_files import to_bytes
 from cifar_lab.training.recipe import Recipe
 from cifar_lab.training.state import TrainingState
 from cifar_lab.utils import files

@@ -198,6 +198,19 @@ def test_a_custom_loss_of_mixed_images_gets_soft_labels(train: ImageSet) -> None
             ValueError,
             "none of the model's trainable parameters",
         ),
+        (
+            {"optimizer": torch.optim.LBFGS},
+            ValueError,
+            "LBFGS needs a closure.* write the loop over the batches yourself",
+        ),
+        (
+            {
+                "optimizer": partial(torch.optim.SGD, lr=0.1, momentum=0.9),
+                "scheduler": partial(lr_scheduler.OneCycleLR, max_lr=0.1, total_steps=40),
+            },
+            ValueError,
+            "OneCycleLR is planned for 40 steps; expected 4, one per epoch",
+        ),
         ({"scheduler": "step"}, TypeError, "scheduler is 'step'; expected a torch LRScheduler"),
         ({"scheduler": lr_scheduler.StepLR}, ValueError, "scheduler can't be built: .*step_size"),
         (

@@ -43,8 +43,14 @@ def test_a_part_of_a_history_names_epochs_of_the_whole() -> None:
 def test_a_history_is_a_list_that_can_be_copied() -> None:
     history = history_of(20.0, 30.0)
     assert history == list(history)
-    for same in (copy.deepcopy(history), pickle.loads(pickle.dumps(history))):
+    for same in (history.copy(), copy.deepcopy(history), pickle.loads(pickle.dumps(history))):
         assert same == history and isinstance(same, History)
+
+
+def test_histories_one_after_the_other_are_a_history() -> None:
+    first, second = history_of(20.0), history_of(30.0, 40.0)
+    for both in (first + second, first + list(second)):
+        assert both == [*first, *second] and isinstance(both, History)
 
 
 def test_a_data_frame_has_one_row_per_epoch(monkeypatch: pytest.MonkeyPatch) -> None:

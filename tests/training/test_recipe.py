@@ -215,6 +215,10 @@ def test_a_recipe_comes_back_from_json() -> None:
         ({"patience": 0}, "patience is 0"),
         ({"warmup_epochs": -1}, "warmup_epochs is -1"),
         ({"warmup_epochs": 5}, "warmup_epochs is 5, epochs is 5; expected fewer"),
+        (
+            {"schedule": torch.optim.lr_scheduler.StepLR},
+            r"Unknown schedule 'StepLR'.*scheduler=par",
+        ),
         ({"schedule": "cosin"}, "Unknown schedule 'cosin'. Did you mean 'cosine'"),
         ({"schedule": "one-cycle"}, "expected 0 with a one-cycle schedule"),
         ({"schedule_per": "batch"}, "Unknown schedule_per 'batch'"),
@@ -451,6 +455,7 @@ def test_a_setting_under_another_name_is_answered_with_its_own(
     [
         ("Adam", "Did you mean 'adam'"),
         ("SGD", "Did you mean 'sgd'"),
+        ("rmsprop", r"Known: .*Any other optimizer is an argument of fit"),
         (torch.optim.Adam, r"is the class Adam; .*Did you mean 'adam'.*fit\(..., optimizer="),
         (torch.optim.RMSprop, r"is the class RMSprop; expected a name: .*fit\(..., optimizer="),
     ],

@@ -84,8 +84,9 @@ class Custom:
         except (TypeError, AttributeError, RuntimeError, IndexError) as error:
             raise ValueError(
                 f"The transform {self.text} can't change this: {error}. It gets a float tensor of "
-                f"shape {shape} in [0, 1]; for one that takes PIL images, put torchvision's "
-                "ToPILImage() before it and ToTensor() after it, in a Compose of torchvision."
+                f"shape {shape} in [0, 1]: leave ToTensor() out. For one that takes PIL or uint8 "
+                "images, put torchvision's ToPILImage() before it and ToTensor() after it, in a "
+                "Compose of torchvision."
             ) from error
         if not torch.is_tensor(changed):
             found = type(changed).__name__
@@ -97,7 +98,7 @@ class Custom:
             return changed
         raise ValueError(
             f"The transform {self.text} returned {found}; expected a float tensor of shape "
-            f"{shape}, as it got."
+            f"{shape}, as it got. Convert it back in the same Compose of torchvision."
         )
 
 

@@ -129,8 +129,9 @@ def _is_history(runs: Any) -> bool:
 def _curve(run: Any, name: str) -> Curve:
     history = run if _is_history(run) else getattr(run, "history", None)
     if history is None:
+        shown = repr(run) if len(repr(run)) <= 40 else f"This {type(run).__name__}"
         raise TypeError(
-            f"{run!r:.80} has no learning curve; expected the history that fit returned, the "
+            f"{shown} has no learning curve; expected the history that fit returned, the "
             "Result of run, a Trial, or a list or dict of these."
         )
     if not history:
