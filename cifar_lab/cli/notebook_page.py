@@ -43,6 +43,7 @@ def html_page(notebook: NotebookNode, name: str) -> str:
         notebook, {"metadata": {"name": _first_heading(notebook) or name}}
     )
     page = BeautifulSoup(text, features="html.parser")
+    _fold_hidden_code(page, notebook)
     _write_badges_as_text(page)
     _describe_images(page, _descriptions(notebook))
     _leave_out_idle_scripts(page, has_widgets="widgets" in notebook.metadata)
@@ -62,6 +63,18 @@ def heading_of(cell: NotebookNode) -> str | None:
 
 def _first_heading(notebook: NotebookNode) -> str | None:
     return next(filter(None, map(heading_of, notebook.cells)), None)
+
+
+def _fold_hidden_code(page: BeautifulSoup, notebook: NotebookNode) -> None:
+    """Fold the code of cells that JupyterLab shows folded."""
+    for cell in notebook.cells:
+        if cell.metadata.get("jupyter", {}).get("source_hidden"):
+            code = page.select_one(f'[id="cell-id={cell.get("id")}"] .jp-Cell-inputWrapper')
+            if code is not None:
+                folded = code.wrap(page.new_tag("details"))
+                title = page.new_tag("summary")
+                title.string = re.sub(r"^#\s*(@title)?\s*", "", cell.source.split("\n")[0])
+                folded.insert(0, title)
 
 
 def _write_badges_as_text(page: BeautifulSoup) -> None:

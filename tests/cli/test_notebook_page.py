@@ -114,3 +114,12 @@ def test_code_in_outputs_is_monospaced() -> None:
 def test_a_cell_s_heading_is_its_first(source: str, heading: str | None) -> None:
     assert heading_of(markdown(source)) == heading
     assert heading_of(nbformat.v4.new_code_cell(source)) is None
+
+
+def test_code_that_is_folded_in_jupyter_is_folded_on_the_page() -> None:
+    hidden, open_cell = nbformat.v4.new_code_cell("# @title Set-up\nhidden = 1"), shown({})
+    hidden.metadata["jupyter"] = {"source_hidden": True}
+    page = page_of(hidden, open_cell)
+    (folded,) = page.select("details")
+    assert folded.summary is not None and folded.summary.text == "Set-up"
+    assert "hidden" in folded.text and "plot" not in folded.text
