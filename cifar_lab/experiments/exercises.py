@@ -103,8 +103,8 @@ def check_number(
     except ValueError:
         return _wrong(title, f"{answer!r} is not a number.", hint)
     if not abs(number - expected) <= tolerance:
-        return _wrong(title, f"{number:,} is not right.", hint)
-    return _right(title, f"{number:,}.")
+        return _wrong(title, f"{number:,.10g} is not right.", hint)
+    return _right(title, f"{number:,.10g}.")
 
 
 def check_parameters(title: str, answer: Any, module: Any, *, hint: str = "") -> bool:
