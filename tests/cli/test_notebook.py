@@ -21,7 +21,7 @@ from cifar_lab.cli.notebook import code_digest, read_notebook, run_notebook
 
 CHECKOUT = Path(__file__).parents[2]
 # Notebooks whose code has changed since they were executed, by their number.
-DUE = {"01", "02", "03", "04"}
+DUE = {"02", "03", "04"}
 NOTEBOOKS = sorted((CHECKOUT / "notebooks").glob("*.ipynb"))
 REPOSITORY = re.search(
     r'^Repository = "(.+)"', (CHECKOUT / "pyproject.toml").read_text(), re.MULTILINE
@@ -66,7 +66,9 @@ class TestCommittedNotebook:
             "Its code has changed since it was run: cifar-lab notebook --in-place " + path.name
         )
 
-    def test_ran_from_top_to_bottom_without_an_error(self, path):
+    def test_ran_from_top_to_bottom_without_an_error(self, path, request):
+        if path.stem[:2] in DUE:
+            request.applymarker(pytest.mark.xfail(strict=True, reason="to be executed again"))
         cells = [cell for cell in read(path).cells if cell.cell_type == "code"]
         assert [cell.execution_count for cell in cells] == list(range(1, len(cells) + 1))
         kinds = {output.output_type for cell in cells for output in cell.outputs}
