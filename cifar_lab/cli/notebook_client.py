@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import sys
 import threading
 from collections.abc import Callable
@@ -139,6 +140,13 @@ class EchoingClient(NotebookClient):
     def process_message(self, message: dict[str, Any], *arguments: Any) -> Any:
         """Repeat printed text, then take the message as nbclient does."""
         if message["msg_type"] == "stream":
-            content = message["content"]
-            echo(content["text"], sys.stderr if content["name"] == "stderr" else sys.stdout)
+            _repeat(message["content"]["text"], is_error=message["content"]["name"] == "stderr")
         return super().process_message(message, *arguments)
+
+
+def _repeat(text: str, *, is_error: bool) -> None:
+    """Print what a cell printed; progress bars go to the error stream, as in any program."""
+    for line in re.findall(r"[^\n]*\n|[^\n]+", text):
+        bar, redrawn, rest = line.rpartition("\r")
+        echo(bar + redrawn, sys.stderr)
+        echo(rest, sys.stderr if is_error or (redrawn and rest[-1:] != "\n") else sys.stdout)

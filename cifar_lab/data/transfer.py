@@ -18,7 +18,7 @@ from urllib.error import HTTPError, URLError
 from tqdm import tqdm
 
 from cifar_lab.data.mirrors import ArchiveSpec, Source
-from cifar_lab.utils.console import echo
+from cifar_lab.utils.console import echo, progress_stream
 
 CHUNK_BYTES = 256 * 1024
 UNREACHABLE = (errno.ENETUNREACH, errno.ENETDOWN, errno.EHOSTUNREACH)
@@ -87,6 +87,7 @@ def _receive(source: Source, spec: ArchiveSpec, part: Path, patience: Patience) 
             unit="B",
             unit_scale=True,
             mininterval=1,
+            file=progress_stream(),
         )
         with progress, part.open("ab" if offset else "wb") as file:
             for chunk in _chunks(response, patience):

@@ -21,6 +21,7 @@ from cifar_lab.training.progress import Callback, Progress, asks_to_stop
 from cifar_lab.training.recipe import Recipe
 from cifar_lab.training.schedule import learning_rate_at
 from cifar_lab.training.state import TrainingState
+from cifar_lab.utils.console import progress_stream
 from cifar_lab.utils.errors import TrainingDivergedError
 from cifar_lab.utils.seeding import derive_seed, seed_generators
 
@@ -72,6 +73,7 @@ class Setup:
             desc=f"epoch {epoch + 1}/{self.recipe.epochs}",
             total=None if math.isinf(self.steps) else int(self.steps),
             leave=False,
+            file=progress_stream(),
             disable=not self.announcer.enabled,
         )
 

@@ -11,6 +11,12 @@ def say(text: str) -> None:
     echo(f"{text}\n", sys.stdout)
 
 
+def progress_stream() -> TextIO:
+    """Return where a progress bar is drawn: in a notebook errors are red, and a bar is none."""
+    is_notebook = type(sys.stdout).__module__.startswith("ipykernel.")
+    return sys.stdout if is_notebook else sys.stderr
+
+
 def echo(text: str, stream: TextIO) -> None:
     """Print a text without a line break; characters that the console lacks become escapes."""
     try:

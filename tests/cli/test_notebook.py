@@ -421,3 +421,20 @@ for cell in notebook.cells:
 NotebookClient(notebook, timeout=800, kernel_name="python3").execute()
 nbformat.write(notebook, "executed.ipynb")
 """
+
+
+@pytest.mark.slow
+def test_a_training_leaves_no_red_and_no_progress_bar_in_the_notebook(tmp_path, capfd):
+    train = """
+import cifar_lab as lab
+recipe = lab.Recipe(epochs=2, batch_size=50, optimizer="adam", learning_rate=1e-3)
+lab.fit(lab.build_model("mlp"), lab.load("synthetic").train, recipe, callback=lab.plots.LiveCurves())
+None
+"""
+    folder = run_notebook(notebook_of(tmp_path, train), tmp_path / "out", {})
+    (cell,) = (cell for cell in read(folder / "lesson.ipynb").cells if "lab.fit" in cell.source)
+    assert {output.get("name") for output in cell.outputs} <= {"stdout", None}
+    lines = [line for output in cell.outputs for line in output.get("text", "").splitlines()]
+    assert [line.split()[0] for line in lines] == ["Training", "About", "epoch", "epoch"]
+    shown, bars = capfd.readouterr()
+    assert "train loss" in shown and "it/s" not in shown and "it/s" in bars
