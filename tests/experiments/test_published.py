@@ -3,6 +3,7 @@ from __future__ import annotations
 import itertools
 import random
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from statistics import mean, stdev
 
@@ -10,6 +11,7 @@ import pytest
 
 from cifar_lab.experiments import published
 from cifar_lab.experiments.catalog import EXPERIMENTS
+from cifar_lab.experiments.ingredients import leave_one_out
 from cifar_lab.experiments.published import (
     load_published,
     load_published_run,
@@ -140,3 +142,13 @@ def test_a_comparison_that_ships_is_loaded_by_its_name(
     assert published.published_run_names() == ["some-run"]
     with pytest.raises(ValueError, match="Did you mean 'some-ablation'"):
         published.load_published_trials("some-ablatoin")
+
+
+def test_the_ablation_that_ships_is_of_the_experiment_as_it_is_now() -> None:
+    experiment = EXPERIMENTS["cifar100-smallcifarnet"]
+    trials = published.load_published_trials("cifar100-smallcifarnet-ablation")
+    assert [trial.title for trial in trials] == [
+        variant.title for variant in leave_one_out(experiment, 100)
+    ]
+    assert {len(trial.history) for trial in trials} == {15}
+    assert trials[0].recipe == replace(experiment.recipe.with_epochs(15), ema_decay=0.95)
