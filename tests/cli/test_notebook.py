@@ -428,8 +428,8 @@ def test_a_training_leaves_no_red_and_no_progress_bar_in_the_notebook(tmp_path, 
     train = """
 import cifar_lab as lab
 recipe = lab.Recipe(epochs=2, batch_size=50, optimizer="adam", learning_rate=1e-3)
-lab.fit(lab.build_model("mlp"), lab.load("synthetic").train, recipe, callback=lab.plots.LiveCurves())
-None
+data, curves = lab.load("synthetic"), lab.plots.LiveCurves()
+history = lab.fit(lab.build_model("mlp"), data.train, recipe, callback=curves)
 """
     folder = run_notebook(notebook_of(tmp_path, train), tmp_path / "out", {})
     (cell,) = (cell for cell in read(folder / "lesson.ipynb").cells if "lab.fit" in cell.source)

@@ -151,4 +151,5 @@ def test_the_ablation_that_ships_is_of_the_experiment_as_it_is_now() -> None:
         variant.title for variant in leave_one_out(experiment, 100)
     ]
     assert {len(trial.history) for trial in trials} == {15}
-    assert trials[0].recipe == replace(experiment.recipe.with_epochs(15), ema_decay=0.95)
+    whole = replace(experiment.recipe, keep_best=False, patience=None)
+    assert trials[0].recipe == replace(whole.with_epochs(15), ema_decay=0.95)
