@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from small import RECIPE, synthetic_set
 
-from cifar_lab.data import synthetic
 from cifar_lab.data.image_set import Data, ImageSet, Role
 from cifar_lab.experiments.results import Result
 from cifar_lab.training.recipe import Recipe
 from cifar_lab.training.state import EpochRecord
 
 FOLDERS = ("cifar-10-batches-py", "cifar-100-python")
+
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # tests in the background: `nohup pytest &`
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -41,12 +46,6 @@ def real_root() -> Path:
     return root
 
 
-def synthetic_set(role: Role, count: int, seed: int) -> ImageSet:
-    pixels, labels = synthetic.draw(count, seed=seed)
-    images = torch.from_numpy(pixels).permute(0, 3, 1, 2)
-    return ImageSet(images, torch.from_numpy(labels), role, synthetic.CLASS_NAMES, "synthetic")
-
-
 @pytest.fixture(scope="session")
 def data() -> Data:
     """A small synthetic dataset: 50 training and 30 test images of ten classes."""
@@ -62,9 +61,6 @@ def train(data: Data) -> ImageSet:
 @pytest.fixture(scope="session")
 def test(data: Data) -> ImageSet:
     return data.test
-
-
-RECIPE = Recipe(epochs=2, batch_size=16, optimizer="adam", learning_rate=1e-3, precision="fp32")
 
 
 @pytest.fixture

@@ -89,6 +89,8 @@ def _functions_of(build: Any) -> list[Any]:
 def _gap_in_code(function: Any) -> bool:
     """Return whether a function's code has a `...` that is not part of an index."""
     try:
+        if function.__code__.co_filename == "<string>":  # Python 3.13 shows that of `python -c`
+            raise OSError("no source")
         tree = ast.parse(textwrap.dedent(inspect.getsource(function)))
     except (OSError, SyntaxError):  # no source, or a lambda in the midst of an expression
         return ... in function.__code__.co_consts

@@ -5,7 +5,7 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-from conftest import synthetic_set
+from small import synthetic_set
 
 from cifar_lab.data.cifar import DATASETS
 from cifar_lab.data.image_set import Data, Role

@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F  # noqa: N812
-from conftest import RECIPE, synthetic_set
+from small import RECIPE, synthetic_set
 from torch import Tensor, nn
 
 import cifar_lab

@@ -372,7 +372,7 @@ def kill_again_and_again(folder: Path, kind: str, times: int, longest_life: floa
 
     def start(checkpoint: Path) -> subprocess.Popen[str]:
         command = [sys.executable, __file__, str(checkpoint), kind]
-        tests = str(Path(__file__).parents[1])  # for conftest
+        tests = str(Path(__file__).parents[1])  # for small.py
         environment = {
             **os.environ,
             "OMP_NUM_THREADS": "1",
@@ -410,7 +410,7 @@ def kill_again_and_again(folder: Path, kind: str, times: int, longest_life: floa
 
 def run_in_child(checkpoint: str, kind: str) -> None:
     """Train the small model on drawn images, or assignment B's on the CIFAR-100 files in `kind`."""
-    from conftest import synthetic_set
+    from small import synthetic_set
 
     if kind == "small":
         train = validation = synthetic_set(Role.TRAIN, 64, seed=0)
