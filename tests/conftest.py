@@ -14,8 +14,8 @@ from small import RECIPE, synthetic_set
 
 from cifar_lab.data.image_set import Data, ImageSet, Role
 from cifar_lab.experiments.results import Result
+from cifar_lab.training.history import EpochRecord
 from cifar_lab.training.recipe import Recipe
-from cifar_lab.training.state import EpochRecord
 
 FOLDERS = ("cifar-10-batches-py", "cifar-100-python")
 

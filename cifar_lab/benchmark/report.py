@@ -13,7 +13,7 @@ from cifar_lab.benchmark.plot import plot_speed
 from cifar_lab.benchmark.profile import PARTS
 from cifar_lab.benchmark.student import STUDENT
 from cifar_lab.benchmark.worker import Measurement
-from cifar_lab.experiments.results import new_folder
+from cifar_lab.experiments.folders import new_folder
 from cifar_lab.utils.files import write_text
 from cifar_lab.utils.markdown import markdown_table
 

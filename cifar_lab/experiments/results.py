@@ -10,7 +10,7 @@ from typing import Any
 
 from torch import nn
 
-from cifar_lab.experiments.folders import RESULT, WEIGHTS, new_folder
+from cifar_lab.experiments.folders import RESULT, WEIGHTS
 from cifar_lab.experiments.not_loaded import NotLoaded
 from cifar_lab.models import build_model
 from cifar_lab.models.former import present_digest
@@ -21,8 +21,6 @@ from cifar_lab.utils.files import read_text, user_path, write_text
 from cifar_lab.utils.frames import data_frame
 from cifar_lab.utils.plain import to_json
 from cifar_lab.utils.wording import counted
-
-__all__ = ["Result", "find_results", "load_result", "new_folder", "to_frame"]
 
 
 @dataclass(frozen=True, eq=False)

@@ -21,9 +21,9 @@ from cifar_lab.models.counting import count_parameters
 from cifar_lab.models.export import export_program as export_model
 from cifar_lab.models.wrapping import unwrap
 from cifar_lab.training.checkpoint import weights_of
+from cifar_lab.training.history import EpochRecord
 from cifar_lab.training.plain_files import to_bytes
 from cifar_lab.training.recipe import Recipe
-from cifar_lab.training.state import EpochRecord
 from cifar_lab.utils.console import say
 from cifar_lab.utils.environment import describe_environment
 from cifar_lab.utils.errors import unknown_name

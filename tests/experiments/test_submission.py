@@ -20,7 +20,7 @@ import cifar_lab
 from cifar_lab.experiments.results import Result
 from cifar_lab.experiments.submission import MANIFEST, PROGRAM, WEIGHTS_FILE
 from cifar_lab.experiments.submission_records import history_records, iteration_records
-from cifar_lab.training.state import EpochRecord
+from cifar_lab.training.history import EpochRecord
 
 
 @pytest.fixture

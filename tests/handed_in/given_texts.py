@@ -1,4 +1,4 @@
-"""The text of the notebooks as the grader keeps it: whoever hands that in wrote none of it.
+"""The text of the notebooks as the grader keeps it: no student wrote any of it.
 
 In `tests/`, `python -m handed_in.given_texts` writes it again, once a notebook has changed.
 """

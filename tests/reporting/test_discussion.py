@@ -17,7 +17,7 @@ from cifar_lab.experiments.variants import Trial
 from cifar_lab.models import SmallCIFARNet
 from cifar_lab.models.counting import count_parameters
 from cifar_lab.reporting import discussion
-from cifar_lab.training.state import EpochRecord
+from cifar_lab.training.history import EpochRecord
 
 MakeResult = Callable[..., Result]
 RECIPE = EXPERIMENTS["cifar100-smallcifarnet"].recipe

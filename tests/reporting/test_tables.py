@@ -23,8 +23,8 @@ from cifar_lab.reporting.tables import (
     variants_table,
     verdicts,
 )
+from cifar_lab.training.history import EpochRecord
 from cifar_lab.training.recipe import Recipe
-from cifar_lab.training.state import EpochRecord
 
 MakeResult = Callable[..., Result]
 

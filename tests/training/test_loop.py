@@ -17,10 +17,10 @@ from cifar_lab.data.batches import Batches, batches_on
 from cifar_lab.data.image_set import ImageSet, to_unit_interval
 from cifar_lab.evaluation import test_accuracy
 from cifar_lab.training.checkpoint import load_weights, save_weights
+from cifar_lab.training.history import EpochRecord
 from cifar_lab.training.loop import fit, train_epoch
 from cifar_lab.training.optimizers import build_optimizer
 from cifar_lab.training.recipe import Recipe
-from cifar_lab.training.state import EpochRecord
 from cifar_lab.utils.errors import TrainingDivergedError
 from cifar_lab.utils.seeding import derive_seed, generator
 

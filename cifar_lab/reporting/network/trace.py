@@ -202,7 +202,7 @@ class _Watch(TorchFunctionMode):
         outputs = list(_tensors(output))
         if not outputs:
             return output
-        if not sources:  # made of parameters alone: whoever takes it has the parameters
+        if not sources:  # made of parameters alone: its user has the parameters
             for tensor in outputs:
                 self._carried[id(tensor)] = held
             self._kept += outputs
