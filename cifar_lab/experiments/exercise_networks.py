@@ -17,7 +17,7 @@ from torch.nn import functional
 
 from cifar_lab.data.image_set import ImageSet, to_unit_interval
 from cifar_lab.models.counting import count_parameters
-from cifar_lab.models.forward import logits_in
+from cifar_lab.models.forward import are_probabilities, logits_in
 from cifar_lab.models.inspection import IMAGE_SHAPE, evaluation_mode, untouched
 from cifar_lab.models.structure import library_network_like
 from cifar_lab.utils.seeding import random_state_kept
@@ -156,7 +156,7 @@ def _problem_of_last_layer(model: nn.Module) -> str | None:
     logits = logits_in(_outputs(model, torch.rand(16, *IMAGE_SHAPE)))[0].double()
     if logits.min() < 0:
         return None
-    if torch.allclose(logits.sum(dim=1), torch.ones(16, dtype=torch.float64), atol=1e-3):
+    if are_probabilities(logits):
         return (
             "it ends in a softmax; expected logits, since the cross-entropy has the softmax "
             "inside. Leave the last one out."

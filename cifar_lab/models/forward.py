@@ -125,3 +125,9 @@ def logits_in(outputs: Any) -> list[Any]:
     first, *others = outputs
     shape = getattr(first, "shape", None)
     return [first, *(each for each in others if torch.is_tensor(each) and each.shape == shape)]
+
+
+def are_probabilities(outputs: Tensor) -> bool:
+    """Return whether outputs, (N, num_classes), are at least 0 and sum to 1 for each image."""
+    sums = outputs.sum(dim=-1)
+    return bool(outputs.min() >= 0) and torch.allclose(sums, torch.ones_like(sums), atol=1e-3)

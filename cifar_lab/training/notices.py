@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from cifar_lab.data.batches import Batches
 from cifar_lab.data.image_set import ImageSet
-from cifar_lab.models.forward import logits_in
+from cifar_lab.models.forward import are_probabilities, logits_in
 from cifar_lab.models.inspection import untouched
 from cifar_lab.models.layers.normalize import Normalize
 from cifar_lab.models.layout import has_hooks
@@ -63,5 +63,4 @@ def _gives_probabilities(model: nn.Module, images: Tensor) -> bool:
             outputs = logits_in(network(images[:TRIED_IMAGES].clone()))[0].float()
     except Exception:  # training will raise it
         return False
-    sums = outputs.sum(dim=-1)
-    return bool(outputs.min() >= 0) and torch.allclose(sums, torch.ones_like(sums), atol=1e-3)
+    return are_probabilities(outputs)
