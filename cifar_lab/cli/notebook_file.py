@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -84,6 +85,13 @@ def _complete(content: dict[str, Any]) -> None:
 
 
 def code_digest(notebook: NotebookNode) -> str:
-    """Return the SHA-256 of the code cells' sources, by which a stale execution is recognised."""
-    sources = [cell.source for cell in notebook.cells if cell.cell_type == "code"]
+    """Return the SHA-256 of the code cells' sources, by which a stale execution is recognised.
+
+    The address from which the package is installed is left out: `cifar-lab adopt` may change it.
+    """
+    sources = [
+        re.sub(r"(?m)^ADDRESS = .*$", "", cell.source)
+        for cell in notebook.cells
+        if cell.cell_type == "code"
+    ]
     return hashlib.sha256("\0".join(sources).encode()).hexdigest()

@@ -19,6 +19,7 @@ from typing import IO
 
 from filelock import FileLock, Timeout
 
+from cifar_lab.data.attached import INPUT, attached
 from cifar_lab.data.mirrors import ArchiveSpec, Source, sources_for, spec_for
 from cifar_lab.data.transfer import (
     DEFAULT_PATIENCE,
@@ -42,7 +43,8 @@ def ensure_files(
     """Make sure that the official files of a dataset are in their folder under `root`, verified.
 
     Files that are there and intact are used as they are, without any writing or network access.
-    Missing files are extracted from the official archive in `root`, which is downloaded if needed.
+    Missing files are taken from datasets that Kaggle attached to the notebook, or extracted from
+    the official archive in `root`, which is downloaded if needed.
 
     Args:
         dataset: "cifar10" or "cifar100".
@@ -68,8 +70,9 @@ def obtain(spec: ArchiveSpec, root: Path, sources: Sequence[Source], patience: P
         root.mkdir(parents=True, exist_ok=True)
         with _only_process(root, spec):
             missing = missing_files(spec, root)  # again: another process may have brought them
+            missing = _place_attached(spec, root, missing)
             if missing:
-                _extract(_archive(spec, root, sources, patience), spec, missing)
+                _extract(_archive(spec, root, sources, patience), root, spec, missing)
     except OSError as error:
         raise _unusable(root, spec, error) from error
 
@@ -110,20 +113,36 @@ def _only_process(root: Path, spec: ArchiveSpec) -> Iterator[None]:
         yield
 
 
+def _place_attached(spec: ArchiveSpec, root: Path, missing: dict[str, str]) -> dict[str, str]:
+    """Copy what attached datasets have of the missing files; return what they don't have."""
+    left = {}
+    for name, md5 in missing.items():
+        found = next((path for path in attached(name) if md5_of(path) == md5), None)
+        if found is None:
+            left[name] = md5
+        else:
+            (root / spec.folder).mkdir(exist_ok=True)
+            _place(found.open("rb"), root / spec.folder / name, md5)
+    return left
+
+
 def _archive(spec: ArchiveSpec, root: Path, sources: Sequence[Source], patience: Patience) -> Path:
     """Return the path of the verified archive; download it if it isn't there."""
     archive = root / spec.filename
+    given = (path for path in attached(spec.filename) if md5_of(path) == spec.md5)
     if archive.exists():
         _verify(archive, spec.md5, spec.size)
+    elif found := next(given, None):
+        return found
     else:
         _say(f"Downloading {spec.filename} ({spec.size / 1e6:.0f} MB) into {root}.")
         _download(spec, archive, sources, patience)
     return archive
 
 
-def _extract(archive: Path, spec: ArchiveSpec, missing: Mapping[str, str]) -> None:
+def _extract(archive: Path, root: Path, spec: ArchiveSpec, missing: Mapping[str, str]) -> None:
     """Extract only the missing files; each gets its own name after it was verified."""
-    folder = archive.parent / spec.folder
+    folder = root / spec.folder
     folder.mkdir(exist_ok=True)
     paths = {f"{spec.folder}/{name}": folder / name for name in missing}
     with tarfile.open(archive) as tar:
@@ -195,6 +214,11 @@ def _unavailable(
         f"  2. Point --data or CIFAR_LAB_DATA at a folder that already has {spec.folder}/.",
         '  3. Use the synthetic dataset: load("synthetic"), or run NAME --dataset synthetic.',
     ]
+    if INPUT.is_dir():
+        lines.append(
+            "On Kaggle there is no internet by default: switch it on under Session options, or add "
+            f"(Add Input) a dataset that holds {spec.filename} or the files of {spec.folder}."
+        )
     return DatasetUnavailableError("\n".join(lines))
 
 

@@ -690,3 +690,46 @@ def test_another_dataset_is_refused_with_the_known_names(root):
     with pytest.raises(ValueError, match="cifar10.*cifar100"):
         ensure_files("cifar-10", root)
     assert not root.exists()
+
+
+# ---- datasets that Kaggle attached
+
+
+@pytest.fixture
+def kaggle(tmp_path, monkeypatch):
+    folder = tmp_path / "kaggle" / "input"
+    folder.mkdir(parents=True)
+    for module in ("attached", "download"):
+        monkeypatch.setattr(f"cifar_lab.data.{module}.INPUT", folder)
+    return folder
+
+
+def placed(root: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in (root / FOLDER).iterdir()}
+
+
+@pytest.mark.parametrize("inside", ["", FOLDER, f"owner/datasets/cifar/{FOLDER}"])
+def test_files_in_an_attached_dataset_are_taken_without_a_network(tmp_path, kaggle, inside):
+    folder = kaggle / "cifar10-python" / inside
+    folder.mkdir(parents=True)
+    for name, data in FILES.items():
+        (folder / name).write_bytes(data)
+    obtain(SPEC, tmp_path / "data", [], CALM)
+    assert placed(tmp_path / "data") == FILES
+
+
+def test_an_archive_in_an_attached_dataset_is_extracted_and_stays(tmp_path, kaggle):
+    archive = kaggle / "cifar" / SPEC.filename
+    archive.parent.mkdir()
+    archive.write_bytes(ARCHIVE)
+    obtain(SPEC, tmp_path / "data", [], CALM)
+    assert placed(tmp_path / "data") == FILES
+    assert archive.read_bytes() == ARCHIVE
+    assert not (tmp_path / "data" / SPEC.filename).exists()
+
+
+def test_attached_files_of_other_content_are_left_alone(tmp_path, kaggle):
+    for name in NAMES:
+        (kaggle / name).write_bytes(b"of another dataset")
+    with pytest.raises(DatasetUnavailableError, match="Add Input"):
+        obtain(SPEC, tmp_path / "data", [], CALM)
