@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from cifar_lab.training.precision import AUTOCAST_TYPES
+from cifar_lab.utils.devices import wait_for
 
 PARTS = ("data", "forward", "backward", "optimizer", "rest")
 MATRIX_TRIES = 20
@@ -58,14 +59,6 @@ class Stopwatch:
         now = time.perf_counter()
         self.seconds[part] += now - self.last
         self.last = now
-
-
-def wait_for(device: torch.device) -> None:
-    """Wait until the device has finished all its work."""
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
-    elif device.type == "mps":
-        torch.mps.synchronize()
 
 
 def matrix_flops_per_second(device: torch.device, precision: str) -> float:

@@ -18,7 +18,7 @@ from torch.utils.data import Dataset, IterableDataset
 from cifar_lab.data.augment import CutMix, MixUp
 from cifar_lab.data.augment.common import Transform
 from cifar_lab.data.image_set import ImageSet, gather, to_unit_interval
-from cifar_lab.utils.devices import as_device
+from cifar_lab.utils.devices import as_device, to_device
 from cifar_lab.utils.plain import as_whole
 from cifar_lab.utils.seeding import check_seed, generator
 
@@ -114,7 +114,8 @@ class Batches:
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
         epoch, self.epoch = self.epoch, self.epoch + 1
-        draws = generator(self.seed, epoch, "transform", self.device)
+        # On the CPU, as the order: the host need not wait for the device to know what was drawn.
+        draws = generator(self.seed, epoch, "transform")
         for indices in self._order(epoch).split(self.sizes()):
             images = to_unit_interval(gather(self.dataset.images, indices))
             labels = self.dataset.labels[indices]
@@ -129,7 +130,7 @@ class Batches:
         if not self.shuffle:
             return torch.arange(len(self.dataset), device=self.device)
         order = torch.randperm(len(self.dataset), generator=generator(self.seed, epoch, "order"))
-        return order.to(self.device)
+        return to_device(order, self.device)
 
 
 def as_loader(
@@ -194,10 +195,7 @@ def batches_on(loader: Loader, device: torch.device) -> Iterator[tuple[Tensor, T
     for batch in loader:
         images, labels = _checked(batch)
         empty = False
-        yield (
-            images.to(device, non_blocking=True),
-            labels.to(device, non_blocking=True),
-        )
+        yield to_device(images, device), to_device(labels, device)
     if empty:
         raise ValueError("The loader gave no batches; expected at least one (images, labels).")
 

@@ -29,8 +29,8 @@ def load(name: str, root: str | Path | None = None) -> Data:
         name: "cifar10", "cifar100" (50,000 and 10,000 images each) or "synthetic" (10,000 and
             2,000 images drawn by code, which need neither files nor a network).
         root: The folder with the datasets. Files that are there are used as they are; missing ones
-            are downloaded into it. None for the environment variable `CIFAR_LAB_DATA`, or for
-            `data` where that is not set.
+            are copied into it from a dataset that Kaggle attached to the notebook, or downloaded.
+            None for the environment variable `CIFAR_LAB_DATA`, or for `data` where that is not set.
 
     Returns:
         The training and the test images, with their labels.

@@ -44,6 +44,7 @@ def export_program(model: nn.Module, image_size: int = 32) -> bytes:
         except Exception as error:  # torch.export raises almost anything
             first = error
         try:  # `len(images)` in a forward is a plain number unless Python's bytecode is read
+            torch.compiler.reset()  # PyTorch 2.4 can't read a network after compiling another one
             with _one_argument(model, forgetting=False):
                 return _program(model, image_size, strict=True)
         except Exception:

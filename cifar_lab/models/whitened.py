@@ -98,6 +98,12 @@ class WhitenedResNet(nn.Module):
 
     Small logits keep the first predictions undecided, and the steps of the linear layer small.
 
+    The global maximum is `amax`, which shares its gradient among equal maxima. Compiled by
+    `torch.compile` in half precision, `amax` gives NaN gradients: code that is fused compares
+    numbers before rounding with the maximum after it, finds none equal, and divides by their number
+    (PyTorch's issue 186799; seen on the CPU with 2.4.1 and 2.14.1; in fp32 they were right). So a
+    compiled network takes `max`, whose gradient goes to one of the equal maxima.
+
     Args:
         stages: The stages, in order.
         logit_scale: The factor that the logits are multiplied by.
@@ -133,7 +139,14 @@ class WhitenedResNet(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         """Map images (N, 3, 32, 32) in [0, 1] to logits (N, num_classes)."""
         features = self.features(self.whitening(self.normalize(images)))
-        return self.logit_scale * self.head(features.amax(dim=(2, 3)))
+        return self.logit_scale * self.head(global_max(features))
+
+
+def global_max(features: Tensor) -> Tensor:
+    """Map features (N, C, H, W) to each channel's maximum, (N, C); see `WhitenedResNet`."""
+    if torch.compiler.is_compiling():
+        return features.flatten(2).max(dim=2).values
+    return features.amax(dim=(2, 3))
 
 
 def frontier_wide(num_classes: int = 10) -> WhitenedResNet:

@@ -13,7 +13,7 @@ from cifar_lab.data.batches import Batches
 from cifar_lab.data.image_set import ImageSet
 from cifar_lab.models.forward import device_of
 from cifar_lab.models.inspection import evaluation_mode
-from cifar_lab.utils.seeding import derive_seed
+from cifar_lab.utils.seeding import derive_seed, random_state_kept
 
 LARGEST_BATCH = 500  # images; the variance within small batches is too small
 
@@ -40,7 +40,7 @@ def reestimate_norms(model: nn.Module, train: ImageSet, *, seed: int = 0) -> Non
         seed=seed,
         device=device_of(model),
     )
-    with evaluation_mode(model), torch.random.fork_rng():
+    with evaluation_mode(model), random_state_kept():
         torch.manual_seed(derive_seed(seed, 0, "norms"))
         update_bn(loader, _WithoutDropout(model))
 

@@ -6,7 +6,7 @@ import glob
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import torch
 from torch import nn
@@ -232,6 +232,44 @@ def saved_precision(path: str | Path | None) -> str | None:
         return None
 
 
+@dataclass(frozen=True)
+class SavedRun:
+    """The run that a checkpoint is of, without its tensors.
+
+    Attributes:
+        recipe: Says how it is trained.
+        run: The other facts that it depends on; files of earlier versions lack some.
+        epochs: The number of epochs that are done.
+    """
+
+    recipe: Recipe
+    run: Mapping[str, Any]
+    epochs: int
+
+    def is_of(self, recipe: Recipe, dataset: str, architecture: str) -> bool:
+        """Return whether it is of this recipe, dataset and architecture; see `is_of`."""
+        return (
+            (self.recipe == recipe or recipe.begins_as(self.recipe))
+            and self.run.get("model", architecture) == architecture
+            and dataset_of(self.run.get("images", "")) in ("", dataset)
+        )
+
+
+def saved_run(checkpoint: str | Path | IO[bytes]) -> SavedRun | None:
+    """Return the run that a checkpoint is of; None where it can't be resumed.
+
+    Args:
+        checkpoint: The file, or its content.
+    """
+    source = user_path(checkpoint) if isinstance(checkpoint, str | Path) else checkpoint
+    try:
+        content = torch.load(source, map_location="cpu", weights_only=True)
+        epochs = len(content["state"]["history"])
+        return SavedRun(Recipe.from_dict(content["recipe"]), _run_of(content), epochs)
+    except Exception:  # a damaged file makes torch.load raise almost anything
+        return None
+
+
 def is_of(path: str | Path, recipe: Recipe, dataset: str, architecture: str) -> bool:
     """Return whether the checkpoint is of this recipe, dataset and architecture, or unreadable.
 
@@ -239,17 +277,8 @@ def is_of(path: str | Path, recipe: Recipe, dataset: str, architecture: str) -> 
     constant learning rate. `begin_or_resume` explains why a file is unreadable, and also compares
     the images themselves.
     """
-    try:
-        content = torch.load(user_path(path), map_location="cpu", weights_only=True)
-        there = Recipe.from_dict(content["recipe"])
-        run = {"images": "", "model": architecture, **_run_of(content)}
-        return (
-            (there == recipe or recipe.begins_as(there))
-            and run["model"] == architecture
-            and dataset_of(run["images"]) in ("", dataset)
-        )
-    except Exception:  # a damaged file makes torch.load raise almost anything
-        return True
+    saved = saved_run(path)
+    return saved is None or saved.is_of(recipe, dataset, architecture)
 
 
 def _run_of(content: Mapping[str, Any]) -> dict[str, Any]:

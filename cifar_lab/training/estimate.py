@@ -9,6 +9,8 @@ from statistics import fmean
 
 import torch
 
+from cifar_lab.utils.devices import wait_for
+
 TIMED_STEPS = 4
 TIMED_EPOCHS = 3  # not all, since other programs come and go
 
@@ -38,7 +40,7 @@ class TimeEstimate:
         """Return the seconds that the whole run will take, once: when enough steps are measured."""
         if not self._left():
             return None
-        getattr(torch, self._device.type).synchronize()
+        wait_for(self._device)
         self._times.append(time.perf_counter())
         if self._left():
             return None

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
-from torch.nn.modules.module import _has_any_global_hook
+from torch.nn.modules import module as modules
 
 from cifar_lab.models.layout import CHANNELS_LAST, has_hooks
 
@@ -47,7 +47,7 @@ class FasterSequential(nn.Sequential):
     def forward(self, x: Tensor) -> Tensor:
         """Map the first layer's input to the last one's output."""
         layers = list(self)
-        if not self.training or _has_any_global_hook():
+        if not self.training or _has_global_hooks():
             return super().forward(x)
         place = 0
         while place < len(layers):
@@ -64,6 +64,16 @@ class FasterSequential(nn.Sequential):
                 x = layers[place](x)
                 place += 1
         return x
+
+
+def _has_global_hooks() -> bool:
+    """Return whether hooks watch all modules; PyTorch 2.4 has no function of its own for it."""
+    return bool(
+        modules._global_backward_pre_hooks
+        or modules._global_backward_hooks
+        or modules._global_forward_pre_hooks
+        or modules._global_forward_hooks
+    )
 
 
 def _length_before_pool(layers: Sequence[nn.Module]) -> int:

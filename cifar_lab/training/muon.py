@@ -48,6 +48,9 @@ class Muon(torch.optim.Optimizer):
 
     torch.optim.Muon, from PyTorch 2.9 on, takes matrices only, and lets their norm grow.
 
+    A gradient scaler's overflow is read on the device: the step is made, and undone there, so that
+    the host never waits to know.
+
     Args:
         groups: The parameters, as for every optimizer. A group with `orthogonal=True` gets
             orthogonal steps (for parameters of at least two dimensions), any other SGD's.
@@ -58,6 +61,8 @@ class Muon(torch.optim.Optimizer):
     Raises:
         ValueError: A parameter in an orthogonal group is neither a matrix nor a convolution's.
     """
+
+    _step_supports_amp_scaling = True  # the scaler then sets `grad_scale` and `found_inf` for a step
 
     def __init__(self, groups: Iterable[dict[str, Any]], lr: float, momentum: float) -> None:
         super().__init__(groups, {"lr": lr, "momentum": momentum, "orthogonal": False})
@@ -75,6 +80,8 @@ class Muon(torch.optim.Optimizer):
         if closure is not None:
             with torch.enable_grad():
                 loss = closure()
+        scale, overflow = getattr(self, "grad_scale", None), getattr(self, "found_inf", None)
+        skipped = None if overflow is None else overflow > 0
         for group in self.param_groups:
             for parameter in group["params"]:
                 if parameter.grad is None:
@@ -82,11 +89,21 @@ class Muon(torch.optim.Optimizer):
                 state = self.state[parameter]
                 if not state:
                     state["momentum"] = torch.zeros_like(parameter)
-                momentum = state["momentum"].mul_(group["momentum"]).add_(parameter.grad)
-                update = parameter.grad.add(momentum, alpha=group["momentum"])
-                if group["orthogonal"]:
-                    update = orthogonalize(update.flatten(1)).view_as(update)
-                    norm = parameter.norm().clamp(min=1e-7)
-                    parameter.mul_(len(parameter) ** 0.5 / norm)
-                parameter.sub_(update, alpha=group["lr"])
+                gradient = parameter.grad if scale is None else parameter.grad / scale
+                changed = (parameter, state["momentum"])
+                before = () if skipped is None else [each.clone() for each in changed]
+                _step(*changed, gradient, group)
+                for new, old in zip(changed, before, strict=False):
+                    torch.where(skipped, old, new, out=new)
         return loss
+
+
+def _step(parameter: Tensor, momentum: Tensor, gradient: Tensor, group: dict[str, Any]) -> None:
+    """Change a parameter and its momentum by a gradient, with the settings of its group."""
+    momentum.mul_(group["momentum"]).add_(gradient)
+    update = gradient.add(momentum, alpha=group["momentum"])
+    if group["orthogonal"]:
+        update = orthogonalize(update.flatten(1)).view_as(update)
+        norm = parameter.norm().clamp(min=1e-7)
+        parameter.mul_(len(parameter) ** 0.5 / norm)
+    parameter.sub_(update, alpha=group["lr"])

@@ -16,7 +16,7 @@ STEPS_BETWEEN_CLEARINGS = 50
 
 
 def build_optimizer(
-    recipe: Recipe, model: nn.Module, *, fuse: bool = True
+    recipe: Recipe, model: nn.Module, *, fuse: bool = True, scaled: bool = False
 ) -> torch.optim.Optimizer:
     """Build the recipe's optimizer for the model's trainable parameters.
 
@@ -24,6 +24,7 @@ def build_optimizer(
         recipe: Names the optimizer and its settings.
         model: The model, on the device where it is trained.
         fuse: Whether to update all parameters in one operation, where the device can.
+        scaled: Whether a gradient scaler skips the steps whose gradients overflow.
 
     Raises:
         ValueError: The model has no parameter to train.
@@ -42,6 +43,10 @@ def build_optimizer(
         for parameter in parameters
     )
     if recipe.optimizer == "sgd":
+        if scaled and recipe.momentum:
+            # The fused momentum is arbitrary memory after a first step that was skipped (seen with
+            # PyTorch 2.4.1 and 2.14.1).
+            fused = False
         return torch.optim.SGD(
             groups,
             fused=fused or None,
@@ -90,6 +95,22 @@ def _parameter_groups(recipe: Recipe, model: nn.Module) -> list[dict[str, Any]]:
         for kind, parameters in kinds.items()
         if parameters
     ]
+
+
+@torch.no_grad()
+def lay_out_averages(optimizer: torch.optim.Optimizer) -> None:
+    """Give each average of gradients the memory layout of its parameter, if it has another.
+
+    Fused optimizers go through both in the order of memory. They differ where a run is resumed in
+    another layout than it was saved in.
+    """
+    for parameter, state in optimizer.state.items():
+        for name, value in state.items():
+            if not torch.is_tensor(value) or value.shape != parameter.shape:
+                continue
+            if value.stride() != parameter.stride():
+                laid_out = torch.empty_like(parameter, dtype=value.dtype, requires_grad=False)
+                state[name] = laid_out.copy_(value)
 
 
 def keep_averages_normal(optimizer: torch.optim.Optimizer) -> None:

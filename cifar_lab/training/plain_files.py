@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import codecs
 import io
 import pickle
 import re
-from collections.abc import Callable
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -15,16 +16,29 @@ import torch
 
 from cifar_lab.utils.files import write_atomically
 
-_builders = {"scalar": np.float64().__reduce__()[0], "_reconstruct": np.zeros(0).__reduce__()[0]}
+
+def _named(build: Callable[..., Any], name: str) -> Callable[..., Any]:
+    """Return the function under another full name: all that PyTorch before 2.6 goes by."""
+
+    def named(*arguments: Any) -> Any:
+        return build(*arguments)
+
+    named.__module__, _, named.__name__ = name.rpartition(".")
+    named.__qualname__ = named.__name__
+    return named
+
+
+_BUILDERS = {"scalar": np.float64().__reduce__()[0], "_reconstruct": np.zeros(0).__reduce__()[0]}
 # Types of numpy's numbers that a file may hold in addition to weights, such as an accuracy.
 NUMPY_NUMBERS: list[Any] = [
     np.ndarray,
     np.dtype,
+    codecs.encode,  # of an array's bytes
     *{type(np.dtype(code)) for code in "?bhilqBHILQefd"},
     *(
-        (build, f"numpy.{core}.multiarray.{name}")
+        _named(build, f"numpy.{core}.multiarray.{name}")
         for core in ("core", "_core")
-        for name, build in _builders.items()
+        for name, build in _BUILDERS.items()
     ),
 ]
 
@@ -82,9 +96,20 @@ def _unreadable(reason: str) -> ValueError:
 
 def load_plain(path: str | Path, message: str) -> Any:
     """Load tensors and plain values from a file, or raise a ValueError with the message."""
-    allowed = getattr(torch.serialization, "safe_globals", nullcontext)(NUMPY_NUMBERS)
     try:
-        with allowed:
+        with _numpy_allowed():
             return torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # a damaged file makes torch.load raise almost anything
         raise ValueError(message) from error
+
+
+@contextmanager
+def _numpy_allowed() -> Iterator[None]:
+    """Let `torch.load` read numpy's numbers too; as `safe_globals`, which PyTorch 2.4 lacks."""
+    before = list(torch.serialization.get_safe_globals())
+    torch.serialization.add_safe_globals(NUMPY_NUMBERS)
+    try:
+        yield
+    finally:
+        torch.serialization.clear_safe_globals()
+        torch.serialization.add_safe_globals(before)

@@ -27,8 +27,9 @@ CPU_FLAGS = ("amx_bf16", "avx512_bf16", "avx512_f", "bf16")
 def resolve_precision(precision: str, device: torch.device) -> str:
     """Return the precision that "auto" means on this device; return any other as it is.
 
-    On a GPU it is bf16, or fp16 on older ones (a T4 only emulates bf16); on a CPU it follows from
-    the processor's flags, see `cpu_precision`; elsewhere it is fp32.
+    On a GPU it is the precision of its matrix units: bf16 from compute capability 8.0 on (A100, L4),
+    fp16 from 7.0 on (V100, T4, which only emulates bf16), and fp32 on those without any (P100, K80).
+    On a CPU it follows from the processor's flags, see `cpu_precision`; elsewhere it is fp32.
 
     Raises:
         ValueError: The device can't train in the precision.
@@ -44,7 +45,8 @@ def resolve_precision(precision: str, device: torch.device) -> str:
     if precision != "auto":
         return precision
     if device.type == "cuda":
-        return "bf16" if torch.cuda.get_device_capability(device) >= (8, 0) else "fp16"
+        capability = torch.cuda.get_device_capability(device)
+        return "bf16" if capability >= (8, 0) else "fp16" if capability >= (7, 0) else "fp32"
     return cpu_precision(cpu_capabilities()) if device.type == "cpu" else "fp32"
 
 

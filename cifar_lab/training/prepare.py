@@ -69,7 +69,8 @@ def prepare(
     require_network(model)
     device = as_device(device)
     seed = check_seed(seed)
-    precision = _precision(recipe, device, checkpoint if resume else None)
+    began = saved_precision(checkpoint) if resume and recipe.precision == "auto" else None
+    precision = _precision(recipe, device, began)
     _refuse(train, validation, test, recipe, device)
     loss = loss_function(loss_fn, recipe, device)
     keep_freed_memory()
@@ -89,7 +90,8 @@ def prepare(
     refuse_other_length(state.scheduler, recipe.epochs)
     saved = Checkpoint(checkpoint)
     if checkpoint is not None:
-        run = {"seed": seed, "precision": precision, **describe_run(model, train, validation)}
+        run = {"seed": seed, "precision": began or precision}
+        run |= describe_run(model, train, validation)
         run |= describe_custom(
             loss_fn, None if optimizer is None else state.optimizer, state.scheduler
         )
@@ -134,17 +136,21 @@ def _training_loader(
     )
 
 
-def _precision(recipe: Recipe, device: torch.device, checkpoint: str | Path | None) -> str:
-    """Return the precision of the run: a resumed one keeps that in which it began."""
+def _precision(recipe: Recipe, device: torch.device, began: str | None) -> str:
+    """Return the precision of the run: a resumed one keeps that in which it began, if it can."""
     precision = resolve_precision(recipe.precision, device)
-    began = saved_precision(checkpoint)
-    if recipe.precision != "auto" or began in (None, precision):
+    if began in (None, precision):
+        return precision
+    try:
+        resolve_precision(str(began), device)
+    except ValueError:  # begun on a GPU, say, and resumed without one
+        say(f"Resuming in {precision}: this {device.type} can't train in {began}, as it began.")
         return precision
     say(
         f"Resuming in {began}, the precision in which the run began; from scratch it would train "
         f"in {precision} on this {device.type}."
     )
-    return resolve_precision(str(began), device)
+    return str(began)
 
 
 def _refuse(

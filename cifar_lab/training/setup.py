@@ -17,6 +17,7 @@ from cifar_lab.training.announcer import Announcer
 from cifar_lab.training.checkpoint import Checkpoint
 from cifar_lab.training.history import EpochRecord, History
 from cifar_lab.training.losses import LossFunction
+from cifar_lab.training.optimizers import lay_out_averages
 from cifar_lab.training.progress import Callback, Progress, asks_to_stop
 from cifar_lab.training.recipe import Recipe
 from cifar_lab.training.schedule import learning_rate_at
@@ -89,6 +90,7 @@ class Setup:
         self.state.set_learning_rate(learning_rate_at(self.recipe, epoch))
         try:
             with self.acceleration.within(self.state.model):
+                lay_out_averages(self.state.optimizer)
                 yield
         except TrainingDivergedError as error:
             raise TrainingDivergedError(f"In epoch {epoch + 1} {error}") from None

@@ -112,7 +112,7 @@ class TrainingState:
         self.model = model
         self.recipe = recipe
         if optimizer is None:
-            self.optimizer = build_optimizer(recipe, model)
+            self.optimizer = build_optimizer(recipe, model, scaled=precision == "fp16")
         else:
             self.optimizer = custom_optimizer(optimizer, model)
         self._is_custom = optimizer is not None
@@ -232,7 +232,8 @@ class TrainingState:
         self.optimizer.load_state_dict(state["optimizer"])
         if self.scheduler is not None:
             self.scheduler.load_state_dict(state["scheduler"])
-        self.scaler.load_state_dict(state["scaler"])
+        if state["scaler"]:  # empty where the run was last trained in another precision
+            self.scaler.load_state_dict(state["scaler"])
         if self.average is not None:
             self.average.load(state["average"])
         self.history = History(EpochRecord(**record) for record in state["history"])

@@ -1,10 +1,11 @@
-"""The device to run on: the one that is named, or the best available."""
+"""The device to run on, the named one or the best available, and tensors on their way to it."""
 
 from __future__ import annotations
 
 import platform
 
 import torch
+from torch import Tensor
 
 
 def best_device() -> torch.device:
@@ -33,6 +34,23 @@ def as_device(device: torch.device | str | None) -> torch.device:
             f"Leave it out to use the best one, {best_device().type!r}."
         ) from error
     return chosen
+
+
+def to_device(tensor: Tensor, device: torch.device) -> Tensor:
+    """Return the tensor on the device; the host does not wait for a copy to CUDA.
+
+    On MPS it does: there such a copy may read memory that is in other use already (pytorch issues
+    139550 and 189690).
+    """
+    return tensor.to(device, non_blocking=device.type == "cuda")
+
+
+def wait_for(device: torch.device) -> None:
+    """Wait until the device has finished all its work."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    elif device.type == "mps":
+        torch.mps.synchronize()
 
 
 def device_name(device: torch.device) -> str:

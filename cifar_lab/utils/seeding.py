@@ -83,7 +83,8 @@ def random_state_kept() -> Iterator[None]:
     """Restore the global generators of PyTorch, numpy and Python at the end of the block."""
     python, numpy = random.getstate(), np.random.get_state()
     try:
-        with torch.random.fork_rng():
+        # All GPUs by number: left out, PyTorch warns where there are several, as Kaggle's two T4.
+        with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
             yield
     finally:
         random.setstate(python)

@@ -1,5 +1,9 @@
 from __future__ import annotations
 
+import os
+import shutil
+from typing import Any
+
 import pytest
 import torch
 from torch import nn
@@ -13,7 +17,7 @@ from cifar_lab.models.counting import (
     count_parameters,
     count_training_flops,
 )
-from cifar_lab.models.whitened import Stage, conv3x3, separable_conv3x3
+from cifar_lab.models.whitened import Stage, conv3x3, global_max, separable_conv3x3
 
 
 def test_a_pass_adds_norms_and_no_convolution() -> None:
@@ -76,6 +80,20 @@ def test_networks_that_differ_in_more_than_their_layers_have_digests_of_their_ow
     assert len(digests) == 4
 
 
+@pytest.mark.parametrize("affine", [True, False])
+def test_digests_are_the_same_whether_norms_print_their_bias_or_not(
+    affine: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def printed(bias: str) -> str:
+        return f"8, eps=1e-05, momentum=0.1, affine={affine}{bias}, track_running_stats=True"
+
+    digests = set()
+    for text in (printed(""), printed(f", bias={affine}")):
+        monkeypatch.setattr(nn.BatchNorm2d, "extra_repr", lambda norm, text=text: text)
+        digests.add(architecture_digest(nn.Sequential(nn.BatchNorm2d(8))))
+    assert len(digests) == 1
+
+
 def test_small_logits_are_large_ones_scaled() -> None:
     torch.manual_seed(0)
     plain = WhitenedResNet([Stage(4)], logit_scale=1.0).eval()
@@ -108,3 +126,56 @@ def test_the_largest_stays_under_a_million() -> None:
 def test_the_frontier_leaves_the_test_set_for_the_end(size: str) -> None:
     experiment = EXPERIMENTS[f"cifar10-frontier-{size}"]
     assert not experiment.watch_test and experiment.validation_fraction == 0
+
+
+# ---- the global maximum
+
+
+def test_equal_maxima_share_the_gradient() -> None:
+    features = torch.tensor([[[[1.0, 3.0], [3.0, 2.0]]]], requires_grad=True)
+    global_max(features).sum().backward()
+    assert features.grad.flatten().tolist() == [0, 0.5, 0.5, 0]
+
+
+@pytest.mark.slow  # compiling takes half a minute
+@pytest.mark.parametrize("precision", [torch.float32, torch.bfloat16])
+def test_a_compiled_network_has_finite_gradients(precision: torch.dtype) -> None:
+    torch.manual_seed(0)
+    network = WhitenedResNet([Stage(8, convs=1)])
+    gradients = []
+    images = torch.rand(8, 3, 32, 32)
+    images[4:] = 0.5  # places where all features are equal
+    for forward in (network, _compiled(network)):
+        network.zero_grad()
+        with torch.autocast("cpu", torch.bfloat16, enabled=precision is torch.bfloat16):
+            loss = functional.cross_entropy(forward(images), torch.arange(8))
+        loss.backward()
+        trained = [each.grad for each in network.parameters() if each.grad is not None]
+        gradients.append(torch.cat([each.flatten() for each in trained]))
+    eager, compiled = gradients
+    assert compiled.isfinite().all()
+    # Equal maxima share the gradient in one and not in the other, which later layers see.
+    assert functional.cosine_similarity(eager, compiled, dim=0) > 0.9
+
+
+@pytest.mark.slow
+def test_amax_itself_is_what_can_not_be_compiled() -> None:
+    """Fails once PyTorch compiles it rightly: then `global_max` needs no second way."""
+    torch.manual_seed(0)
+    layer = nn.Conv2d(3, 8, 3)
+
+    def loss(images: torch.Tensor) -> torch.Tensor:
+        with torch.autocast("cpu", torch.bfloat16):
+            features = functional.gelu(layer(images))
+            return (features + functional.gelu(features)).amax(dim=(2, 3)).float().square().mean()
+
+    _compiled(loss)(torch.rand(4, 3, 16, 16)).backward()
+    assert not layer.weight.grad.isfinite().all()
+
+
+def _compiled(function: Any) -> Any:
+    """Return the compiled function; without a C++ compiler the test is skipped."""
+    if shutil.which(os.environ.get("CXX", "g++")) is None:
+        pytest.skip("no C++ compiler")
+    torch._dynamo.reset()
+    return torch.compile(function)

@@ -458,32 +458,6 @@ def test_augmentation_of_a_loader_s_batches_is_refused_not_ignored(
         quietly(small_model(), DataLoader(train, 8), augmented)
 
 
-@pytest.mark.gpu
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
-@pytest.mark.parametrize("precision", ["fp16", "bf16"])
-def test_mixed_precision_trains_and_resumes_on_a_gpu(
-    train: ImageSet, tmp_path: Path, precision: str
-) -> None:
-    recipe = Recipe(
-        4,
-        16,
-        "adamw",
-        3e-3,
-        gradient_clip=1.0,
-        ema_decay=0.9,
-        augment=(RandomHorizontalFlip(),),
-        precision=precision,
-    )
-    path = tmp_path / "run.pt"
-    on_cuda = train.to("cuda")
-    first = fit(small_model(), on_cuda, recipe, device="cuda", checkpoint=path, progress=False)
-    model = small_model(9)
-    again = fit(model, on_cuda, recipe, device="cuda", checkpoint=path, resume=True, progress=False)
-    assert again == first
-    assert first[-1].train_loss < first[0].train_loss
-    assert all(tensor.isfinite().all() for tensor in model.state_dict().values())
-
-
 @pytest.mark.parametrize("role", ["validation", "test"])
 @pytest.mark.parametrize(
     ("make", "error", "message"),

@@ -23,9 +23,13 @@ AMD = {"avx512_bf16": True, "cpu_name": "AMD EPYC"}
 @pytest.mark.parametrize(
     ("device", "capability", "expected"),
     [
-        ("cuda", (9, 0), "bf16"),
-        ("cuda", (8, 0), "bf16"),
-        ("cuda", (7, 5), "fp16"),  # a T4, on which bf16 is emulated
+        ("cuda", (9, 0), "bf16"),  # H100
+        ("cuda", (8, 9), "bf16"),  # L4
+        ("cuda", (8, 0), "bf16"),  # A100
+        ("cuda", (7, 5), "fp16"),  # T4, on which bf16 is emulated
+        ("cuda", (7, 0), "fp16"),  # V100
+        ("cuda", (6, 0), "fp32"),  # P100, without matrix units
+        ("cuda", (3, 7), "fp32"),  # K80
         ("cpu", {"amx_bf16": True}, "bf16"),
         ("cpu", {"avx512_bf16": True, "cpu_name": "AMD EPYC 9R45"}, "bf16"),
         ("cpu", {"avx512_bf16": True, "cpu_name": "Intel Xeon"}, "fp32"),
@@ -47,16 +51,34 @@ def test_auto_is_the_fastest_precision_in_hardware(
     assert resolve_precision("auto", torch.device(device)) == expected
 
 
-def test_a_named_precision_stays_as_it_is() -> None:
+def test_a_named_precision_stays_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
     for precision in ("fp32", "bf16"):
         assert resolve_precision(precision, torch.device("cpu")) == precision
-    assert resolve_precision("fp16", torch.device("cuda")) == "fp16"
+    for capability in ((9, 0), (7, 5), (3, 7)):
+        monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: capability)  # noqa: B023
+        for precision in ("fp32", "bf16", "fp16"):
+            assert resolve_precision(precision, torch.device("cuda")) == precision
 
 
 @pytest.mark.parametrize("device", ["cpu", "mps"])
 def test_fp16_is_for_cuda_alone(device: str) -> None:
     with pytest.raises(ValueError, match="'fp16' needs a CUDA device"):
         resolve_precision("fp16", torch.device(device))
+
+
+@pytest.mark.parametrize("device", ["mps", "xpu"])
+def test_bf16_is_for_cpus_and_cuda(device: str) -> None:
+    with pytest.raises(ValueError, match="'bf16' needs a CPU or CUDA device"):
+        resolve_precision("bf16", torch.device(device))
+
+
+def test_the_second_of_two_gpus_is_asked_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    capabilities = {0: (8, 0), 1: (7, 5)}
+    monkeypatch.setattr(
+        torch.cuda, "get_device_capability", lambda device: capabilities[device.index]
+    )
+    assert resolve_precision("auto", torch.device("cuda:0")) == "bf16"
+    assert resolve_precision("auto", torch.device("cuda:1")) == "fp16"
 
 
 class InterruptedRunError(Exception):

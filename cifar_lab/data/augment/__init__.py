@@ -1,9 +1,10 @@
 """Random transforms, drawn for each image and applied to a whole batch on its device.
 
 A transform is a small frozen dataclass that is called as `transform(images, generator)`. Images are
-floats in [0, 1], (N, 3, H, W), and the generator is on their device. The transform returns new
-images, channels-last, and draws from the generator alone. Each one calls a function that takes
-explicit parameters for every image (`spatial`, `color`, `trivial`). CutMix and MixUp (`mixing`)
+floats in [0, 1], (N, 3, H, W). The transform returns new images, channels-last, and draws from the
+generator alone. Give it one on the CPU, as `Batches` does: then images are the same on every device
+except for rounding, and the host never waits for the device. Each transform calls a function that
+takes explicit parameters for every image (`spatial`, `color`, `trivial`). CutMix and MixUp (`mixing`)
 take labels too: `mix(images, labels, generator)` returns images and soft labels.
 
 Any other callable is taken too, such as torchvision's transforms: it is applied to single images

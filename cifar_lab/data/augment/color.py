@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from cifar_lab.data.augment.common import check_images, check_number, take_plain_numbers, uniform
+from cifar_lab.utils.devices import to_device
 
 
 def to_gray(images: Tensor) -> Tensor:
@@ -25,8 +26,8 @@ def blend(images: Tensor, other: Tensor, factors: Tensor) -> Tensor:
     """Return `factor * image + (1 - factor) * other`, clamped to the range of the images' type."""
     as_float = images.dtype if images.is_floating_point() else torch.float32
     factors = factors.view(-1, 1, 1, 1)
-    mixed = images * factors.to(images.device, as_float)
-    mixed += other * (1 - factors).to(images.device, as_float)
+    mixed = images * to_device(factors.to(as_float), images.device)
+    mixed += other * to_device((1 - factors).to(as_float), images.device)
     return mixed.clamp_(0, 1 if images.is_floating_point() else 255).to(images.dtype)
 
 
@@ -66,7 +67,7 @@ def adjust_hue(images: Tensor, shifts: Tensor) -> Tensor:
         torch.where(value == green, (blue - red) / divisor + 2, (red - green) / divisor + 4),
     )
     hue = (sixths / 6 + shifts.to(images.dtype).view(-1, 1, 1)).unsqueeze(1)
-    own_hues = torch.tensor([0, 1 / 3, 2 / 3], dtype=images.dtype, device=images.device)
+    own_hues = torch.arange(3, dtype=images.dtype, device=images.device) / 3
     turn = hue - own_hues.view(3, 1, 1)
     turn -= turn.round()  # in [-1/2, 1/2]: how far the hue is from the channel's own
     ramp = turn.abs_().mul_(6).sub_(1).clamp_(0, 1)
@@ -85,10 +86,13 @@ def jitter(images: Tensor, factors: tuple[Tensor | None, ...], order: Tensor) ->
         order: A permutation of 0 to 3 for every image, (N, 4): the adjustments' order.
     """
     result = images.clone(memory_format=torch.contiguous_format)
-    for place in order.cpu().unbind(dim=1):  # one wait for a GPU here rather than 16 below
-        for number, (adjust, factor) in enumerate(zip(ADJUSTMENTS, factors, strict=True)):
+    strengths = [None if each is None else to_device(each, images.device) for each in factors]
+    places = order.cpu().T  # the host must know how many images each adjustment is for
+    grouped = to_device(places.argsort(dim=1, stable=True), images.device)
+    for place, group in zip(places, grouped, strict=True):
+        parts = group.split(place.bincount(minlength=len(ADJUSTMENTS)).tolist())
+        for adjust, factor, chosen in zip(ADJUSTMENTS, strengths, parts, strict=True):
             if factor is not None:
-                chosen = (place == number).nonzero()[:, 0].to(images.device)
                 part = result.index_select(0, chosen)
                 result.index_copy_(0, chosen, adjust(part, factor[chosen]))
     return result.contiguous(memory_format=torch.channels_last)

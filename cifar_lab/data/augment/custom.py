@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from cifar_lab.utils.devices import to_device
 from cifar_lab.utils.seeding import random_state_kept, seed_generators
 
 ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")
@@ -32,7 +33,8 @@ class Custom:
 
     A function of one image, as all of torchvision's are, is applied to each image of a batch, on
     the CPU. It may draw from the global generators of PyTorch, numpy and Python, which are seeded
-    for it and restored. A function of (images, generator) gets whole batches on their device.
+    for it and restored. A function of (images, generator) gets whole batches on their device, and a
+    generator there.
 
     Two are equal that have the same name and text, since that is all a file can hold of them.
 
@@ -67,13 +69,13 @@ class Custom:
                 "it again: dataclasses.replace(recipe, augment=(...,))."
             )
         if _takes_batches(self.function):
-            changed = self._apply(images, generator)
+            changed = self._apply(images, _on(images.device, generator))
         else:
-            seed = torch.randint(2**62, (), generator=generator, device=generator.device)
             with random_state_kept():
-                seed_generators(int(seed))
+                seed_generators(_seed_from(generator))
                 changed = torch.stack([self._apply(image) for image in images.cpu()])
-        return changed.to(images).contiguous(memory_format=torch.channels_last)
+        changed = to_device(changed.to(images.dtype), images.device)
+        return changed.contiguous(memory_format=torch.channels_last)
 
     def _apply(self, images: Tensor, *generator: torch.Generator) -> Tensor:
         """Change one image, or a batch, after a copy: the function may work in place."""
@@ -100,6 +102,17 @@ class Custom:
             f"The transform {self.text} returned {found}; expected a float tensor of shape "
             f"{shape}, as it got. Convert it back in the same Compose of torchvision."
         )
+
+
+def _seed_from(generator: torch.Generator) -> int:
+    return int(torch.randint(2**62, (), generator=generator, device=generator.device))
+
+
+def _on(device: torch.device, generator: torch.Generator) -> torch.Generator:
+    """Return the generator, or, where it is on another device, one that is seeded from it."""
+    if generator.device.type == device.type:
+        return generator
+    return torch.Generator(device).manual_seed(_seed_from(generator))
 
 
 def _takes_batches(function: Callable[..., Tensor]) -> bool:

@@ -19,6 +19,7 @@ from cifar_lab.data.augment.common import (
     take_plain_numbers,
     uniform,
 )
+from cifar_lab.utils.devices import to_device
 from cifar_lab.utils.errors import unknown_name
 
 PADDING_MODES = ("constant", "reflect")
@@ -38,13 +39,15 @@ def crop(images: Tensor, top: Tensor, left: Tensor, padding: int, mode: str = "c
     padded = functional.pad(images, [padding] * 4, mode=mode).permute(0, 2, 3, 1)
     windows = padded.unfold(1, height, 1).unfold(2, width, 1)  # a view: N, top, left, C, H, W
     number = torch.arange(len(images), device=images.device)
+    top, left = (to_device(place, images.device) for place in (top, left))
     cropped = windows.permute(0, 1, 2, 4, 5, 3)[number, top, left].permute(0, 3, 1, 2)
     return cropped.contiguous(memory_format=torch.channels_last)
 
 
 def flip(images: Tensor, chosen: Tensor) -> Tensor:
     """Mirror the images where `chosen`, (N,), bool, is True: left becomes right."""
-    flipped = torch.where(chosen.view(-1, 1, 1, 1), images.flip(3), images)
+    chosen = to_device(chosen, images.device).view(-1, 1, 1, 1)
+    flipped = torch.where(chosen, images.flip(3), images)
     return flipped.contiguous(memory_format=torch.channels_last)
 
 
@@ -69,12 +72,13 @@ def erase(
     rows = torch.arange(images.shape[2], device=images.device)
     columns = torch.arange(images.shape[3], device=images.device)
     top, left, bottom, right = (
-        edge.unsqueeze(1) for edge in (top, left, top + height, left + width)
+        to_device(edge, images.device).unsqueeze(1)
+        for edge in (top, left, top + height, left + width)
     )
     inside_rows = (rows >= top) & (rows < bottom)
     inside_columns = (columns >= left) & (columns < right)
     inside = inside_rows[:, None, :, None] & inside_columns[:, None, None, :]
-    fill = images.new_tensor(value).view(1, -1, 1, 1)
+    fill = to_device(torch.tensor(value, dtype=images.dtype), images.device).view(1, -1, 1, 1)
     return torch.where(inside, fill, images).contiguous(memory_format=torch.channels_last)
 
 

@@ -18,6 +18,7 @@ from torch.nn import functional
 
 from cifar_lab.data.augment import color
 from cifar_lab.data.augment.common import check_images
+from cifar_lab.utils.devices import to_device
 
 
 def warp(pixels: Tensor, matrices: Tensor) -> Tensor:
@@ -30,7 +31,7 @@ def warp(pixels: Tensor, matrices: Tensor) -> Tensor:
         matrices: One matrix per image, (N, 2, 3).
     """
     count, channels, height, width = pixels.shape
-    entries = matrices.to(pixels.device, torch.float32).view(count, 6, 1, 1)
+    entries = to_device(matrices.to(torch.float32), pixels.device).view(count, 6, 1, 1)
     x = torch.arange(width, device=pixels.device) - (width - 1) / 2
     y = torch.arange(height, device=pixels.device).view(-1, 1) - (height - 1) / 2
     source_x = entries[:, 0] * x + entries[:, 1] * y + entries[:, 2]
@@ -91,12 +92,12 @@ def sharpen(pixels: Tensor, factors: Tensor) -> Tensor:
 def posterize(pixels: Tensor, bits: Tensor) -> Tensor:
     """Keep only the highest bits of every value, from 0 to 8 of them."""
     masks = (256 - 2 ** (8 - bits)).to(torch.uint8).view(-1, 1, 1, 1)
-    return pixels & masks.to(pixels.device)
+    return pixels & to_device(masks, pixels.device)
 
 
 def solarize(pixels: Tensor, thresholds: Tensor) -> Tensor:
     """Invert every value at or above the threshold, in [0, 255]."""
-    thresholds = thresholds.to(pixels.device, torch.float32).view(-1, 1, 1, 1)
+    thresholds = to_device(thresholds.to(torch.float32), pixels.device).view(-1, 1, 1, 1)
     return torch.where(pixels >= thresholds, 255 - pixels, pixels)
 
 
@@ -157,12 +158,13 @@ def apply_operations(images: Tensor, operations: Tensor, magnitudes: Tensor) -> 
             on the CPU.
     """
     pixels = (images * 255).round_().to(torch.uint8, memory_format=torch.contiguous_format)
-    for number, (operation, _, _) in enumerate(OPERATIONS.values()):
-        on_cpu = (operations == number).nonzero()[:, 0]
-        if len(on_cpu):
-            chosen = on_cpu.to(images.device)
+    on_cpu = operations.argsort(stable=True)
+    counts = operations.bincount(minlength=len(OPERATIONS)).tolist()
+    parts = zip(on_cpu.split(counts), to_device(on_cpu, images.device).split(counts), strict=True)
+    for (operation, _, _), (places, chosen) in zip(OPERATIONS.values(), parts, strict=True):
+        if len(places):
             part = pixels.index_select(0, chosen)
-            pixels.index_copy_(0, chosen, operation(part, magnitudes[on_cpu]))
+            pixels.index_copy_(0, chosen, operation(part, magnitudes[places]))
     return (pixels.to(images.dtype) / 255).contiguous(memory_format=torch.channels_last)
 
 
@@ -184,7 +186,7 @@ class TrivialAugment:
         bounds = (len(OPERATIONS), BINS, 2)
         device = generator.device
         draws = [torch.randint(n, (count,), generator=generator, device=device) for n in bounds]
-        operation, strength, minus = torch.stack(draws).cpu()  # the one wait for a GPU
+        operation, strength, minus = torch.stack(draws).cpu()
         magnitudes = torch.stack([levels.double() for _, levels, _ in OPERATIONS.values()])
         signed = torch.tensor([is_signed for _, _, is_signed in OPERATIONS.values()])
         sign = torch.where(signed[operation], 1 - 2 * minus, 1)
