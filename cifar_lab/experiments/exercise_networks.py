@@ -38,6 +38,8 @@ def build_network(build: Any) -> nn.Module:
 def has_gap(answer: Any) -> bool:
     """Return whether `...` is left in an answer: in its value, its code or the network it builds.
 
+    In code, nbgrader's placeholder `raise NotImplementedError()` counts too.
+
     Args:
         answer: A value, a list, tuple or dict of answers, a function, or a class or function
             that builds a network. `...` as an index, such as `x[..., 0]`, is none to fill in.
@@ -87,19 +89,30 @@ def _functions_of(build: Any) -> list[Any]:
 
 
 def _gap_in_code(function: Any) -> bool:
-    """Return whether a function's code has a `...` that is not part of an index."""
+    """Return whether a function's code has nbgrader's `raise NotImplementedError()`, or a `...`.
+
+    A `...` that is part of an index is none.
+    """
     try:
         if function.__code__.co_filename == "<string>":  # Python 3.13 shows that of `python -c`
             raise OSError("no source")
         tree = ast.parse(textwrap.dedent(inspect.getsource(function)))
     except (OSError, SyntaxError):  # no source, or a lambda in the midst of an expression
         return ... in function.__code__.co_consts
+    if any(isinstance(node, ast.Raise) and _is_placeholder(node) for node in ast.walk(tree)):
+        return True
     indices = [node.slice for node in ast.walk(tree) if isinstance(node, ast.Subscript)]
     allowed = {inner for index in indices for inner in ast.walk(index)}
     return any(
         isinstance(node, ast.Constant) and node.value is ... and node not in allowed
         for node in ast.walk(tree)
     )
+
+
+def _is_placeholder(node: ast.Raise) -> bool:
+    """Return whether it raises a bare NotImplementedError; a refusal would say what is refused."""
+    text = "" if node.exc is None else ast.unparse(node.exc)
+    return text in ("NotImplementedError", "NotImplementedError()")
 
 
 def _outputs(model: nn.Module, images: Tensor) -> Any:

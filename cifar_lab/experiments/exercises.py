@@ -140,6 +140,8 @@ def check_shapes(
         images: The shape of one image.
     """
     title = "Output shapes"
+    if not isinstance(answers, Mapping):
+        return _open(title, "a dict with the shape for each layer's name")
     still_open = [name for name, answer in answers.items() if is_open(answer)]
     if still_open:
         return _open(title, f"{', '.join(still_open)} as (channels, height, width)")

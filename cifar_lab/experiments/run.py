@@ -14,7 +14,7 @@ from cifar_lab.data.image_set import Data, split
 from cifar_lab.data.leakage import identity, labels_identity
 from cifar_lab.evaluation import test_accuracy
 from cifar_lab.experiments.catalog import Experiment, find_experiment
-from cifar_lab.experiments.folders import CHECKPOINT, RESULT, WEIGHTS
+from cifar_lab.experiments.folders import RESULT, WEIGHTS
 from cifar_lab.experiments.results import Result
 from cifar_lab.experiments.run_folder import RunFolder
 from cifar_lab.models.counting import (
@@ -66,7 +66,8 @@ def run(
             with another recipe, network or images.
         again: Trains from scratch, in a folder with a number appended where there is a run already.
         backup: Existing folder (on Google Drive, say) that gets a copy of the checkpoint, the
-            weights and the result, and from which `resume` takes them where `out` has none.
+            weights and the result, and from which `resume` takes them where `out` has none, or
+            fewer epochs. If it fails later, a line says so, and the run goes on.
         device: Device to train on; None for the best available.
         progress: Prints the progress, one line per epoch.
         callback: Is called with a `Progress` after each epoch, and ends the training if it returns
@@ -81,6 +82,7 @@ def run(
         TypeError: The experiment is something else, such as a network.
         FileExistsError: There is a run already, and neither `resume` nor `again` is given.
         FileNotFoundError: The folder for backups does not exist.
+        OSError: It can't be read, or `out` can't be written.
         TrainingDivergedError: The loss became NaN or infinite.
 
     Example:
@@ -137,13 +139,13 @@ def run(
             device=device,
             checkpoint=folder.checkpoint,
             resume=resume,
-            on_epoch=lambda record: folder.back_up(CHECKPOINT),
+            on_epoch=lambda record: folder.back_up(),
             progress=progress,
             callback=callback,
             title=experiment.title,
         )
     except BaseException:
-        folder.remove_if_empty()
+        folder.leave()
         raise
 
     # Measure and save.

@@ -5,8 +5,6 @@ Choosing among variants is a form of selection, so the test set takes no part in
 
 from __future__ import annotations
 
-import hashlib
-import json
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
@@ -17,8 +15,8 @@ import torch
 from torch import nn
 
 from cifar_lab.data.image_set import ImageSet
+from cifar_lab.experiments.comparison_checkpoints import ComparisonCheckpoints
 from cifar_lab.experiments.comparison_log import ComparisonLog
-from cifar_lab.experiments.run_folder import copy_or_report, existing_folder
 from cifar_lab.experiments.trials import (
     CLEAR,
     Gain,
@@ -29,17 +27,15 @@ from cifar_lab.experiments.trials import (
     save_trials,
 )
 from cifar_lab.models.counting import (
-    architecture_digest,
     count_parameters,
     count_training_flops,
 )
 from cifar_lab.models.custom import built, refuse_built
-from cifar_lab.models.former import former_digests
 from cifar_lab.training.history import EpochRecord
 from cifar_lab.training.loop import fit
 from cifar_lab.training.progress import Callback
 from cifar_lab.training.recipe import Recipe
-from cifar_lab.utils.files import copy_atomically, user_path
+from cifar_lab.utils.files import user_path
 from cifar_lab.utils.seeding import seed_everything
 
 __all__ = [
@@ -109,13 +105,15 @@ def compare_variants(
             resumes interrupted ones; a variant whose model or recipe has changed is trained from
             scratch.
         backup: Existing folder (on Google Drive, say) that gets a copy of each checkpoint, in a
-            folder with the name of `folder`, and from which those that `folder` lacks are taken.
+            folder with the name of `folder`, and from which those are taken that `folder` lacks, or
+            has with fewer epochs. If it fails later, a line says so, and the comparison goes on.
         device: Device to train on; None for the best available.
         callback: Is called with a `Progress` after each epoch, whose title is the variant's.
 
     Raises:
         LeakedTestImagesError: The validation or training images are test images.
         FileNotFoundError: The folder for backups does not exist.
+        OSError: It can't be read, or `folder` can't be written.
         ValueError: No variants or two with the same title; no seeds or one twice; a checkpoint in
             the folder is damaged, or is of other images or another seed.
 
@@ -136,33 +134,38 @@ def compare_variants(
     """
     variants, seeds = _checked(variants, seeds)
     folder = user_path(folder)
-    copies = None if backup is None else existing_folder(backup) / folder.name
-    checkpoints = _Checkpoints(folder, copies)
+    checkpoints = ComparisonCheckpoints(folder, backup, train, validation)
     trials = {each.title: _trial(each, train, validation) for each in variants}
     log = ComparisonLog(list(trials.values()), len(seeds))
-    for seed in seeds:
-        for variant in variants:
-            trial = trials[variant.title]
-            seed_everything(seed)
-            model = built(variant.build_model)
-            name = checkpoints.find(variant, model, seed, len(seeds))
-            trained: list[EpochRecord] = []
-            start = time.perf_counter()
-            trial.histories[seed] = fit(
-                model,
-                train,
-                variant.recipe,
-                validation=validation,
-                seed=seed,
-                device=device,
-                checkpoint=checkpoints.folder / name,
-                resume=True,
-                on_epoch=partial(_after_epoch, trained, checkpoints, name),
-                progress=False,
-                callback=callback,
-                title=variant.title,
-            )
-            log.add(trial, seed, epochs=len(trained), seconds=time.perf_counter() - start)
+    try:
+        for seed in seeds:
+            for variant in variants:
+                trial = trials[variant.title]
+                seed_everything(seed)
+                model = built(variant.build_model)
+                name = checkpoints.find(
+                    variant.title, variant.recipe, model, seed=seed, seeds=len(seeds)
+                )
+                trained: list[EpochRecord] = []
+                start = time.perf_counter()
+                trial.histories[seed] = fit(
+                    model,
+                    train,
+                    variant.recipe,
+                    validation=validation,
+                    seed=seed,
+                    device=device,
+                    checkpoint=checkpoints.folder / name,
+                    resume=True,
+                    on_epoch=partial(_after_epoch, trained, checkpoints, name),
+                    progress=False,
+                    callback=callback,
+                    title=variant.title,
+                )
+                checkpoints.complete()
+                log.add(trial, seed, epochs=len(trained), seconds=time.perf_counter() - start)
+    finally:
+        checkpoints.finish()
     return list(trials.values())
 
 
@@ -182,61 +185,11 @@ def _checked(variants: Iterable[Variant], seeds: Iterable[int]) -> tuple[list[Va
     return [replace(variant, recipe=recipe) for variant, recipe in pairs], seeds
 
 
-@dataclass(frozen=True)
-class _Checkpoints:
-    """The checkpoints of a comparison, and their copies.
-
-    Attributes:
-        folder: The folder of the checkpoints.
-        backup: The folder of the copies; None without a backup.
-    """
-
-    folder: Path
-    backup: Path | None
-
-    def find(self, variant: Variant, model: nn.Module, seed: int, seeds: int) -> Path:
-        """Return the name of a run's checkpoint in the folder, which takes it from the backup.
-
-        Args:
-            variant: The variant that is trained.
-            model: Its model.
-            seed: The seed that it is trained from.
-            seeds: The number of seeds in the comparison.
-        """
-        architecture = architecture_digest(model)
-        files = [
-            _file_name(variant, each) for each in (architecture, *former_digests(architecture))
-        ]
-        # Earlier versions kept the checkpoints of a single seed in the folder itself.
-        places = [Path(f"seed-{seed}"), *([Path()] if seeds == 1 else [])]
-        names = [place / file for file in files for place in places]
-        here = next((name for name in names if (self.folder / name).exists()), None)
-        if self.backup is None:
-            return here or names[0]
-        if here is not None and not (self.backup / here).exists():
-            self.back_up(here)
-        copy = next((name for name in names if (self.backup / name).exists()), None)
-        if here is None and copy is not None:
-            copy_atomically(self.backup / copy, self.folder / copy)
-        return here or copy or names[0]
-
-    def back_up(self, name: Path) -> None:
-        """Copy a checkpoint to the backup, if there is one."""
-        if self.backup is not None:
-            copy_or_report(self.folder / name, self.backup / name)
-
-
 def _after_epoch(
-    trained: list[EpochRecord], checkpoints: _Checkpoints, name: Path, record: EpochRecord
+    trained: list[EpochRecord], checkpoints: ComparisonCheckpoints, name: Path, record: EpochRecord
 ) -> None:
     trained.append(record)
     checkpoints.back_up(name)
-
-
-def _file_name(variant: Variant, architecture: str) -> str:
-    settings = json.dumps([variant.recipe.settings(), architecture], sort_keys=True)
-    digest = hashlib.sha256(settings.encode()).hexdigest()[:8]
-    return f"{variant.title.replace(' ', '-')}-{digest}.pt"
 
 
 def _trial(variant: Variant, train: ImageSet, validation: ImageSet) -> Trial:

@@ -7,12 +7,15 @@ import os
 import secrets
 import shutil
 import tempfile
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
 BYTE_ORDER_MARK_TOO = "utf-8-sig"  # UTF-8, with the mark that editors on Windows put first or not
+NO_FSYNC = (errno.EINVAL, errno.ENOSYS, errno.ENOTSUP)  # some mounted drives have none
+IS_WINDOWS = os.name == "nt"
 
 
 def user_path(path: str | Path) -> Path:
@@ -54,7 +57,7 @@ def write_atomically(
         try:
             if check is not None:
                 check(temporary)
-            temporary.replace(path)
+            _put_in_place(temporary, path)
         except BaseException:
             _remove(temporary)
             raise
@@ -84,7 +87,7 @@ def write_together(contents: Mapping[Path, bytes | None]) -> None:
             if old is not None:
                 path.replace(old)
             if temporary is not None:
-                temporary.replace(path)
+                _put_in_place(temporary, path)
     except BaseException:
         for path, old in put_aside.items():
             if old is None:
@@ -118,14 +121,35 @@ def _write_beside(path: Path, write: Callable[[IO[bytes]], object]) -> Path:
     try:
         with os.fdopen(descriptor, "wb") as file:
             write(file)
-            file.flush()
-            os.fsync(file.fileno())
+            flush_to_disk(file)
         with suppress(OSError):  # exFAT, CIFS and some mounts know no permissions
             temporary.chmod(0o644)  # mkstemp's is for the owner alone
     except BaseException:
         _remove(temporary)
         raise
     return temporary
+
+
+def flush_to_disk(file: IO[bytes]) -> None:
+    """Bring what was written to the disk, where the file system can do that."""
+    file.flush()
+    try:
+        os.fsync(file.fileno())
+    except OSError as error:
+        if error.errno not in NO_FSYNC:
+            raise
+
+
+def _put_in_place(temporary: Path, path: Path) -> None:
+    """Rename a file over another, which on Windows somebody may be reading for a moment."""
+    for pause in (0.05, 0.2, 0.5, 1.0) if IS_WINDOWS else ():
+        try:
+            temporary.replace(path)
+        except PermissionError:
+            time.sleep(pause)
+        else:
+            return
+    temporary.replace(path)
 
 
 def _remove(*paths: Path | None) -> None:
@@ -154,7 +178,11 @@ def copy_atomically(source: Path, target: Path) -> None:
         write_atomically(target, lambda file: shutil.copyfileobj(content, file))
 
 
+def write_bytes(path: str | Path, content: bytes) -> None:
+    """Write bytes atomically."""
+    write_atomically(path, _writer(content))
+
+
 def write_text(path: str | Path, text: str) -> None:
     """Write a text atomically in UTF-8; characters that UTF-8 can't hold become question marks."""
-    content = text.encode("utf-8", errors="replace")
-    write_atomically(path, lambda file: file.write(content))
+    write_bytes(path, text.encode("utf-8", errors="replace"))

@@ -119,6 +119,19 @@ class TestOpen:
 
         assert exercises.is_open(loop) and exercises.is_open(assigned)
 
+    def test_a_function_with_nbgraders_placeholder_is_open_and_is_not_called(self) -> None:
+        def answer(x: Tensor) -> Tensor:
+            # YOUR CODE HERE
+            raise NotImplementedError()
+
+        def refuses(x: Tensor) -> Tensor:
+            if x.ndim != 4:
+                raise NotImplementedError("only images")
+            return x
+
+        assert exercises.is_open(answer)
+        assert not exercises.is_open(refuses)
+
     def test_an_index_with_dots_is_no_gap(self) -> None:
         def flip(images: Tensor, start: int) -> Tensor:
             return images[..., start:].flip(-1)
@@ -182,6 +195,7 @@ OPEN_ANSWERS: list[Callable[..., bool]] = [
     partial(exercises.check_parameters, "P", ..., nn.Linear(2, 3)),
     partial(exercises.check_parameters, "P", 12, GapInASize),
     partial(exercises.check_shapes, {"first": ..., "out": (10,)}, Finished),
+    partial(exercises.check_shapes, ..., Finished),
     partial(exercises.check_choice, "Q", ..., "b", why="It is."),
     partial(exercises.check_equal, "E", ..., 0.3),
     partial(exercises.check_network, GapForALayer, num_classes=10),

@@ -1,11 +1,17 @@
 from __future__ import annotations
 
+import os
+import shutil
+import signal
+import subprocess
+import sys
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 import pytest
 import torch
+from small import RECIPE
 from torch import nn
 
 from cifar_lab.data.image_set import Data, Uses
@@ -175,6 +181,7 @@ def test_a_second_run_is_refused_with_the_ways_on(
         run(own, data=data, out=tmp_path, resume=True, again=True)
 
 
+RECIPE_OF_4 = replace(RECIPE, epochs=4)
 RECIPE_OF_1 = Recipe(epochs=1, batch_size=16, optimizer="adam", learning_rate=1e-3)
 
 
@@ -213,7 +220,7 @@ def test_again_overwrites_nothing_and_finds_the_same(
 
 
 def folders(out: Path) -> list[str]:
-    return sorted(path.name for path in (out / "own").iterdir())
+    return sorted(path.name for path in (out / "own").glob("*"))
 
 
 def test_a_run_without_a_whole_epoch_leaves_its_folder_free(
@@ -235,7 +242,7 @@ def test_a_run_without_a_whole_epoch_leaves_its_folder_free(
     assert folders(tmp_path) == folders(tmp_path / "drive") == []
     # A process that was killed could not remove them.
     for out in (tmp_path, tmp_path / "drive"):
-        (out / "own" / "seed-0").mkdir()
+        (out / "own" / "seed-0").mkdir(parents=True)
     assert run(own, data=data, **options).folder == tmp_path / "own" / "seed-0"
     assert folders(tmp_path) == folders(tmp_path / "drive") == ["seed-0"]
 
@@ -402,20 +409,79 @@ def test_an_interrupted_run_on_another_dataset_or_network_stays_out_of_the_way(
     assert run(stopped, data=data, **options).folder == tmp_path / "own" / "seed-0"
 
 
-def test_a_finished_run_s_backup_is_not_replaced_by_another_run_s(
+def test_a_finished_run_among_the_backups_is_taken_and_stays_as_it_is(
     data: Data, own: Experiment, tmp_path: Path
 ) -> None:
+    """Also where the same run was interrupted here; one from scratch gets a folder of its own."""
     own = replace(own, validation_fraction=0.2, recipe=replace(own.recipe, epochs=4))
     drive, elsewhere = tmp_path / "drive", tmp_path / "elsewhere"
     drive.mkdir()
     elsewhere.mkdir()
     options = {"device": "cpu", "progress": False, "backup": drive}
-    run(own, data=data, out=tmp_path / "first", **options)
+    first = run(own, data=data, out=tmp_path / "first", **options)
     before = {path: path.read_bytes() for path in drive.rglob("*") if path.is_file()}
     stop_in_epoch_3(own, data, tmp_path / "second", elsewhere)
-    run(own, data=data, out=tmp_path / "second", resume=True, **options)
+    uses = data.test.uses.count
+    second = run(own, data=data, out=tmp_path / "second", resume=True, **options)
+    assert second.history == first.history and data.test.uses.count == uses
     assert before and {path: path.read_bytes() for path in before} == before
+    run(own, data=data, out=tmp_path / "second", again=True, **options)
+    assert {path: path.read_bytes() for path in before} == before
     assert (drive / "own" / "seed-0-2" / "result.json").exists()
+
+
+KILLED = """
+import os, signal, sys
+import torch
+from small import synthetic_set
+from test_run import OwnNet, RECIPE_OF_4
+from cifar_lab.data.image_set import Data, Role
+from cifar_lab.experiments.catalog import Experiment
+from cifar_lab.experiments.run import run
+
+class Killing(OwnNet):
+    steps = 0
+    def forward(self, images):
+        self.steps += self.training and torch.is_grad_enabled()
+        if self.steps == 3 * 2 + 2:  # 40 images are 3 batches of 16; in the middle of epoch 3
+            while sys.argv[2] and not os.path.exists(sys.argv[2] + "/own/seed-0/checkpoint.pt"):
+                pass
+            os.kill(os.getpid(), signal.SIGKILL)
+        return super().forward(images)
+
+Killing.__name__ = "OwnNet"
+torch.set_num_threads(1)
+train, test = synthetic_set(Role.TRAIN, 50, seed=0), synthetic_set(Role.TEST, 30, seed=1)
+own = Experiment("own", "synthetic", Killing, RECIPE_OF_4, "My net", None, 0.2)
+run(own, data=Data("synthetic", train, test), out=sys.argv[1], backup=sys.argv[2] or None,
+    device="cpu", progress=False)
+"""
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such signal")
+def test_a_process_that_is_killed_in_an_epoch_goes_on_from_disk_or_backup(
+    data: Data, own: Experiment, tmp_path: Path
+) -> None:
+    (tmp_path / "drive").mkdir()
+    own = replace(own, validation_fraction=0.2, recipe=RECIPE_OF_4)
+    whole = quiet_run(own, data, tmp_path / "whole")
+    folders = [str(Path(__file__).parent), str(Path(__file__).parents[1])]
+    command = [sys.executable, "-c", KILLED, str(tmp_path / "first"), str(tmp_path / "drive")]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(folders)}
+    assert subprocess.run(command, env=environment, check=False).returncode == -signal.SIGKILL
+    for out, resumed_from in (("first", (2,)), ("new", (1, 2))):  # the copy follows the epoch
+        epochs: list[int] = []
+        if out == "new":  # as the disk went with the session, before anything was resumed
+            shutil.rmtree(tmp_path / "drive")
+            (tmp_path / "kept").rename(tmp_path / "drive")
+        else:
+            shutil.copytree(tmp_path / "drive", tmp_path / "kept")
+        options = {"out": tmp_path / out, "backup": tmp_path / "drive", "resume": True}
+        options |= {"callback": lambda progress, seen=epochs: seen.append(progress.record.epoch)}
+        resumed = run(own, data=data, device="cpu", progress=False, **options)
+        assert epochs[0] - 1 in resumed_from and epochs[-1] == 4
+        saved, expected = weights_of(resumed.folder), weights_of(whole.folder)
+        assert all(torch.equal(saved[name], expected[name]) for name in expected)
 
 
 @pytest.mark.parametrize("missing", ["", "checkpoint.pt"])

@@ -71,6 +71,46 @@ def test_a_file_system_without_permissions_is_written_to(
     assert (tmp_path / "file").read_text() == "content"
 
 
+def test_a_file_system_without_fsync_is_written_to(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    error = OSError(errno.EINVAL, "Invalid argument")
+
+    def refuse(descriptor: int) -> None:
+        raise error
+
+    monkeypatch.setattr(files.os, "fsync", refuse)
+    write_text(tmp_path / "file", "content")
+    assert (tmp_path / "file").read_text() == "content"
+    error = OSError(errno.EIO, "Input/output error")  # this one says that data was lost
+    with pytest.raises(OSError, match="Input/output"):
+        write_text(tmp_path / "file", "other")
+    assert (tmp_path / "file").read_text() == "content"
+
+
+@pytest.mark.parametrize("held", [1, 100])
+def test_on_windows_a_file_that_somebody_reads_is_replaced_when_that_is_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, held: int
+) -> None:
+    replace, calls = Path.replace, iter(range(1000))
+
+    def refuse(self: Path, target: Any) -> Path:
+        if next(calls) < held:
+            raise PermissionError(errno.EACCES, "The process cannot access the file", str(target))
+        return replace(self, target)
+
+    monkeypatch.setattr(files, "IS_WINDOWS", True)
+    monkeypatch.setattr(files.time, "sleep", lambda seconds: None)
+    monkeypatch.setattr(Path, "replace", refuse)
+    (tmp_path / "file").write_text("old")
+    if held > 10:
+        with pytest.raises(PermissionError):
+            write_text(tmp_path / "file", "new")
+    else:
+        write_text(tmp_path / "file", "new")
+    assert contents(tmp_path) == {"file": b"old" if held > 10 else b"new"}
+
+
 @pytest.mark.parametrize("mark", [b"", b"\xef\xbb\xbf"])
 def test_a_byte_order_mark_is_no_text(tmp_path: Path, mark: bytes) -> None:
     (tmp_path / "file").write_bytes(mark + "größer".encode())
