@@ -13,13 +13,26 @@ if TYPE_CHECKING:
     from bs4.element import Tag
     from nbformat import NotebookNode
 
-# nbconvert's page shows code in a cell's output in a proportional font.
+# nbconvert's page lets lines of code end at the window's edge, breaks words of outputs anywhere,
+# shows code in outputs in a proportional font, and text in lines as long as the window is wide.
 PAGE_STYLE = """
+main { max-width: 1100px; margin: auto; overflow-wrap: break-word; }
+.jp-Cell .highlight pre { overflow-x: auto; white-space: pre; margin-bottom: 0.5em; }
 .jp-OutputArea .highlight pre, .jp-OutputArea .highlight pre * { font-family: monospace; }
+.jp-OutputArea-output pre { word-break: normal; overflow-wrap: anywhere; }
+.jp-Cell img, .jp-Cell svg { max-width: 100%; }
+.jp-Cell img, .jp-Cell svg[viewBox] { height: auto; }
+main { --jp-cell-prompt-not-active-opacity: 1; --jp-cell-prompt-not-active-font-color: #595959; }
+.ansi-red-fg { color: #b22b31; }
+.wide { overflow-x: auto; }
 .badge { border: 1px solid; border-radius: 4px; padding: 2px 8px; }
+summary { cursor: pointer; }
+.folded > summary { margin-left: 10px; padding: 4px; }
+@media print { .jp-Cell .highlight pre { white-space: pre-wrap; } }
 """
 FORMULA = re.compile(r"\$[^$]+\$|\\\(|\\\[|\\begin\{")
 SVG_TITLE = re.compile(r"<title[^>]*>([^<]+)<|aria-label=\"([^\"]+)\"")
+REMOTE = re.compile(r"^(https?:)?//")
 SVG_SOURCE = "data:image/svg+xml;base64,"
 HEADINGS = ["h1", "h2", "h3", "h4"]
 
@@ -45,6 +58,7 @@ def html_page(notebook: NotebookNode, name: str) -> str:
     page = BeautifulSoup(text, features="html.parser")
     _fold_hidden_code(page, notebook)
     _write_badges_as_text(page)
+    _let_tables_scroll(page)
     _describe_images(page, _descriptions(notebook))
     _leave_out_idle_scripts(page, has_widgets="widgets" in notebook.metadata)
     style = page.new_tag("style")
@@ -71,18 +85,28 @@ def _fold_hidden_code(page: BeautifulSoup, notebook: NotebookNode) -> None:
         if cell.metadata.get("jupyter", {}).get("source_hidden"):
             code = page.select_one(f'[id="cell-id={cell.get("id")}"] .jp-Cell-inputWrapper')
             if code is not None:
-                folded = code.wrap(page.new_tag("details"))
+                folded = code.wrap(page.new_tag("details", attrs={"class": "folded"}))
                 title = page.new_tag("summary")
                 title.string = re.sub(r"^#\s*(@title)?\s*", "", cell.source.split("\n")[0])
                 folded.insert(0, title)
 
 
 def _write_badges_as_text(page: BeautifulSoup) -> None:
-    """Put the text of a badge in place of its image, which is on a server."""
-    for image in page.select("img[src*=badge]"):
-        badge = page.new_tag("span", attrs={"class": "badge"})
-        badge.string = str(image.get("alt") or "Link")
+    """Put a text in place of each image that is on a server: a badge's, or a link to the image."""
+    for image in page.find_all("img", src=REMOTE):
+        is_link = image.find_parent("a") is not None
+        badge = page.new_tag("span" if is_link else "a", attrs={"class": "badge"})
+        text = image["alt"] if _has_own_text(image) else "Link" if is_link else "Image"
+        badge.string = str(text)
+        if not is_link:
+            badge["href"] = image["src"]
         image.replace_with(badge)
+
+
+def _let_tables_scroll(page: BeautifulSoup) -> None:
+    """Put each table into a box of its own, which scrolls where the window is narrower."""
+    for table in page.select(".jp-Cell table"):
+        table.wrap(page.new_tag("div", attrs={"class": "wide"}))
 
 
 def _descriptions(notebook: NotebookNode) -> dict[str, str]:
