@@ -54,6 +54,7 @@ class Mutant:
         make: builds it.
         failed: the checks that must fail.
         blocked: those that can't be looked at, since they need what failed.
+        not_made: those that can't be made here, which is nobody's fault.
         says: a part of what the student is told.
         assignment: "a" or "b".
         quick: whether it means no harm, so that it may run outside of the sandbox.
@@ -67,6 +68,7 @@ class Mutant:
     assignment: str = "a"
     quick: bool = True
     often: bool = False
+    not_made: frozenset[str] = frozenset()
 
 
 def changed(base: Callable[[], HandedIn], cell: str, old: str, new: str) -> HandedIn:
@@ -361,30 +363,27 @@ MUTANTS: dict[str, Mutant] = {
     "an infinite loop": Mutant(
         attack("while True:\n    pass"),
         frozenset({"notebook_runs"}),
-        "",
-        NEEDS_RUN,
+        "The time that all cells have together was used up in cell 7 of 8",
+        frozenset({"test_set_unused"}),
         quick=False,
         often=True,
     ),
     "a fork bomb": Mutant(
         attack("import os\nwhile True:\n    os.fork()"),
         frozenset({"notebook_runs"}),
-        "",
-        NEEDS_RUN,
+        "cell 7 of 8",
         quick=False,
     ),
     "a memory bomb": Mutant(
         attack("hoard = []\nwhile True:\n    hoard.append(bytearray(2**26))"),
         frozenset({"notebook_runs"}),
         "memory",
-        NEEDS_RUN,
         quick=False,
     ),
     "a disk filler": Mutant(
         attack("with open('big', 'wb') as f:\n    while True:\n        f.write(bytes(2**24))"),
         frozenset({"notebook_runs"}),
-        "",
-        NEEDS_RUN,
+        "cell 7 of 8",
         quick=False,
     ),
     "sys.exit": Mutant(
@@ -393,8 +392,7 @@ MUTANTS: dict[str, Mutant] = {
     "os._exit": Mutant(
         attack("import os\nos._exit(0)"),
         frozenset({"notebook_runs"}),
-        "",
-        NEEDS_RUN,
+        "cell 7 of 8",
         quick=False,
         often=True,
     ),
@@ -404,8 +402,7 @@ MUTANTS: dict[str, Mutant] = {
             "os.kill(os.getpid(), signal.SIGKILL)"
         ),
         frozenset({"notebook_runs"}),
-        "",
-        NEEDS_RUN,
+        "cell 7 of 8",
         quick=False,
     ),
     "a gigabyte of output": Mutant(
@@ -416,9 +413,10 @@ MUTANTS: dict[str, Mutant] = {
     ),
     "reaching for the network": Mutant(
         attack("import urllib.request\nurllib.request.urlopen('http://example.com', timeout=5)"),
-        frozenset({"notebook_runs"}),
-        "without a network",
+        frozenset(),
+        "needs the network",
         quick=False,
+        not_made=frozenset({"notebook_runs"}),
     ),
     "reading labels from disk": Mutant(
         attack(
