@@ -13,12 +13,36 @@ import signal
 import sys
 from collections.abc import Sequence
 
-from cifar_lab.cli import adopt, bench, doctor, evaluate, grade, listing, notebook, run, table
+from cifar_lab.cli import (
+    adopt,
+    autograder,
+    bench,
+    doctor,
+    evaluate,
+    grade,
+    handout,
+    listing,
+    notebook,
+    run,
+    table,
+)
 from cifar_lab.cli.completion import complete_if_asked
 from cifar_lab.utils.errors import USER_ERRORS
 
 # Each adds its command with `add_command`. None imports PyTorch before its command runs.
-COMMANDS = (listing, run, table, evaluate, notebook, doctor, grade, bench, adopt)
+COMMANDS = (
+    listing,
+    run,
+    table,
+    evaluate,
+    notebook,
+    doctor,
+    grade,
+    handout,
+    autograder,
+    bench,
+    adopt,
+)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 PATHS = {
     "--submission": "the folder to grade",
-    "--submissions": "of `cifar-lab grade`: the class's folder",
+    "--submissions": "of `cifar-lab grade`: the class's list",
     "--data": "folder of the datasets",
     "--settings": "TOML or JSON with points and limits",
     "--reports": "folder for the grade's files",
@@ -33,6 +33,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption(
         "--dataset", choices=list(DATASETS), help="the dataset of the reported accuracy"
     )
+
+
+def pytest_load_initial_conftests(early_config: pytest.Config) -> None:
+    """Load no `conftest.py` where a submission is graded: what lies there may be a student's."""
+    if early_config.known_args_namespace.submission:
+        early_config.known_args_namespace.noconftest = True
 
 
 def pytest_configure(config: pytest.Config) -> None:

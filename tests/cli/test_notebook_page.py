@@ -82,6 +82,24 @@ def test_nothing_is_loaded_from_the_network_where_nothing_needs_it() -> None:
     assert link.get_text() == "Open in Colab"
 
 
+def test_an_image_on_a_server_is_a_link_to_it() -> None:
+    page = page_of(
+        markdown("![A cat](https://a.x/cat.png) ![](//a.x/dog.png)"),
+        markdown("[![Open in Kaggle](https://k.x/open.svg)](https://k.x/kernels)"),
+        shown({"text/html": '<img src="https://a.x/bird.png">'}),
+    )
+    assert not page.select("img")
+    links = {
+        str(link["href"]): link.get_text() for link in page.select(".badge[href], a:has(span)")
+    }
+    assert links == {
+        "https://a.x/cat.png": "A cat",
+        "//a.x/dog.png": "Image",
+        "https://k.x/kernels": "Open in Kaggle",
+        "https://a.x/bird.png": "Image",
+    }
+
+
 def test_scripts_stay_where_something_needs_them() -> None:
     formula = page_of(markdown("The loss is $-\\log p$."))
     assert any("mathjax" in str(script.get("src")) for script in formula.select("script"))

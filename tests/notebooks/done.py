@@ -1,9 +1,14 @@
-"""Notebooks with a student's answers in the cells that are theirs."""
+"""Notebooks with a student's answers in the cells that are theirs.
+
+In `tests/`, `python -m notebooks.done FOLDER` writes the instructor's edition of each notebook, of
+which `cifar-lab handout` makes the student's again.
+"""
 
 from __future__ import annotations
 
 import ast
 import importlib
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -45,6 +50,22 @@ def done(path: Path) -> NotebookNode:
     return notebook
 
 
+def with_solutions(path: Path, *, skeleton: bool = True) -> NotebookNode:
+    """Return the instructor's edition of a notebook: the solutions in it, between marks.
+
+    Args:
+        path: Notebook as it is handed out.
+        skeleton: Keeps what the student is given above each solution, which replaces it; without,
+            a cell holds its solution alone.
+    """
+    notebook = done(path)
+    given = {cell.id: cell.source for cell in read(path).cells}
+    for cell in tagged(notebook, *OWN):
+        solution = ["### BEGIN SOLUTION", cell.source, "### END SOLUTION"]
+        cell.source = "\n".join([given[cell.id], *solution] if skeleton else solution)
+    return notebook
+
+
 def quick_parameters(notebook: NotebookNode) -> dict[str, object]:
     """Return values for the parameters that make the notebook quick."""
     (cell,) = tagged(notebook, "parameters")
@@ -52,3 +73,8 @@ def quick_parameters(notebook: NotebookNode) -> dict[str, object]:
         node.targets[0] for node in ast.parse(cell.source).body if isinstance(node, ast.Assign)
     )
     return {name.id: QUICK[name.id] for name in targets if name.id in QUICK}
+
+
+if __name__ == "__main__":
+    for each in HANDOUTS:
+        nbformat.write(with_solutions(each), Path(sys.argv[1]) / each.name)
