@@ -3,6 +3,7 @@
     pytest --pyargs cifar_lab.grading --submission FOLDER --assignment a
     cifar-lab grade SUBMISSIONS --assignment a --jobs 2
 
+`collecting` makes folders of what a course site exports, and `gradebook` fills the site's table.
 `submissions` finds and reads what was handed in, and `reading` the figures and text in it.
 `isolation` runs unknown code in a sandbox, `sandboxed` is our code that runs there, and
 `sandboxing` starts it. `notebook_run` and `evidence` gather what is known of a submission,

@@ -44,8 +44,36 @@ class Way:
     length: str = "short"
     pretend_gpu: bool = False
 
+    @property
+    def goes_on(self) -> bool:
+        """Whether cells behind one that failed are run as well: longer passes take too long."""
+        return self.length == "short"
+
 
 Run = dict[str, Any]  # "answer" and "arrays" of a run of the notebook
+
+
+class UndecidedError(NotMadeError):
+    """It can't be told whether a notebook fails because the images are few and fake.
+
+    Args:
+        way: Way in which it got furthest.
+        found: That run.
+        error: Error of a run on more images.
+    """
+
+    def __init__(self, way: Way, found: Run, error: SubmissionError) -> None:
+        self.way, self.found = way, found
+        failed = found["answer"]["error"]
+        what = "no training step was seen"
+        if failed is not None:
+            what = f"cell {failed['cell']} fails ({failed['kind']}: {failed['text'][:200]})"
+        super().__init__(
+            f"On the first few batches of fake images {what}. That may be so because they are few, "
+            f"and on more of them the notebook did not end: {error.seen.splitlines()[0][:200]}",
+            "Instructor: look at the notebook by hand, or grade again with higher limits "
+            "(run.wall_seconds in the settings).",
+        )
 
 
 def run_fairly(run: Callable[[Way], Run], sources: Sequence[str]) -> tuple[Way, Run]:
@@ -57,22 +85,43 @@ def run_fairly(run: Callable[[Way], Run], sources: Sequence[str]) -> tuple[Way, 
 
     Raises:
         SubmissionError: A run gave no answer.
-        NotMadeError: It can't be told whether it fails because the images are few and fake.
+        UndecidedError: It can't be told whether it fails because the images are few and fake.
     """
     way = Way()
     found = run(way)
     error = found["answer"]["error"]
-    if error is not None and (mentions_accelerator(sources) or names_accelerator(error["text"])):
+    if error is None or error.get("time") is True:
+        return _long_enough(way, found, run)
+    if mentions_accelerator(sources) or names_accelerator(error["text"]):
         with suppress(SubmissionError):  # then it is judged by how it ran without
             way, found = _further(way, found, replace(way, pretend_gpu=True), run)
+    return _long_enough(way, found, run)
+
+
+def _long_enough(way: Way, found: Run, run: Callable[[Way], Run]) -> tuple[Way, Run]:
+    """Return the length of passes at which the notebook gets furthest, and that run."""
     for length in ("long", "full"):
         if not _may_be_of_length(found["answer"]):
             break
         try:
-            way, found = _further(way, found, replace(way, length=length), run)
+            further = _further(way, found, replace(way, length=length), _in_time(run))
         except SubmissionError as error:
-            raise _undecided(found["answer"], error) from error
+            raise UndecidedError(way, found, error) from error
+        way, found = further
     return way, found
+
+
+def _in_time(run: Callable[[Way], Run]) -> Callable[[Way], Run]:
+    """Return the function, which then raises `SubmissionError` where the time was used up."""
+
+    def within(way: Way) -> Run:
+        found = run(way)
+        error = found["answer"]["error"]
+        if error is not None and error.get("time") is True:
+            raise SubmissionError("notebook_runs", "its time was used up.", "")
+        return found
+
+    return within
 
 
 def _further(way: Way, found: Run, other: Way, run: Callable[[Way], Run]) -> tuple[Way, Run]:
@@ -85,7 +134,8 @@ def _further(way: Way, found: Run, other: Way, run: Callable[[Way], Run]) -> tup
 
 def _progress(answer: dict[str, Any]) -> tuple[float, int, bool]:
     """Return the cell and its line that failed, and whether there was any training."""
-    error, trained = answer["error"], bool(answer["watch"]["optimizers"])
+    error = answer["error"]
+    trained = bool(answer.get("watch_before", answer["watch"])["optimizers"])
     if error is None:
         return float("inf"), 0, trained
     line = error.get("line")
@@ -94,22 +144,9 @@ def _progress(answer: dict[str, Any]) -> tuple[float, int, bool]:
 
 def _may_be_of_length(answer: dict[str, Any]) -> bool:
     """Return whether passes were shortened, and the notebook may have failed because of that."""
-    error, watch = answer["error"], answer["watch"]
+    error, watch = answer["error"], answer.get("watch_before", answer["watch"])
     if not watch["shortened"]:
         return False
     if error is not None:
         return error["kind"] in ERRORS_OF_LENGTH
     return not watch["optimizers"]  # gradients that are gathered over many batches
-
-
-def _undecided(answer: dict[str, Any], error: SubmissionError) -> NotMadeError:
-    failed = answer["error"]
-    what = "no training step was seen"
-    if failed is not None:
-        what = f"cell {failed['cell']} fails ({failed['kind']}: {failed['text'][:200]})"
-    return NotMadeError(
-        f"On the first few batches of fake images {what}. That may be so because they are few, and "
-        f"on more of them the notebook did not end: {error.seen.splitlines()[0][:200]}",
-        "Look at the notebook by hand, or grade again with higher limits (run.wall_seconds in the "
-        "settings).",
-    )

@@ -42,13 +42,15 @@ class Evidence(NotebookRun):
             students may check their work before they save it.
     """
 
+    _reached: frozenset[str] | None = None  # parameters with a gradient in training
+
     def model(self) -> dict[str, Any]:
         """Return what running the notebook showed of its model.
 
         Raises:
             SubmissionError: It left none.
         """
-        model = self.run()["model"]
+        model = self._whole_run()["model"]
         if not model["found"]:
             self.ran_to_the_end()
             raise SubmissionError(
@@ -66,6 +68,19 @@ class Evidence(NotebookRun):
                 "instance of it.",
             )
         return model
+
+    def _whole_run(self) -> dict[str, Any]:
+        """Return what the run showed in the end, whatever was asked for last."""
+        until, self._until_failure = self._until_failure, False
+        try:
+            return self.run()
+        finally:
+            self._until_failure = until
+
+    def known_look(self) -> dict[str, Any] | None:
+        """Return what looking at the model showed, where a check has asked for that already."""
+        known = self._kept.get("look")
+        return known if isinstance(known, dict) else None
 
     def look(self) -> dict[str, Any]:
         """Return what looking at the model showed, as a program if possible: none of its code runs.
@@ -86,6 +101,8 @@ class Evidence(NotebookRun):
             way, ran = self._first_run()
             self.model()
             looked = self._look_at_exported_model(way, ran) or self._look_where_it_ran(way)
+            if self._whole_run()["error"] is not None and _is_of_another_network(looked):
+                self.ran_to_the_end()  # the cell that failed would have built the one that is meant
         return looked
 
     def _look_at_stored_model(self) -> dict[str, Any] | None:
@@ -108,7 +125,7 @@ class Evidence(NotebookRun):
             return None
         with tempfile.TemporaryDirectory() as folder:
             program = Path(folder, "model.pt2")
-            program.write_bytes(ran["arrays"]["program"].astype(np.uint8).tobytes())
+            program.write_bytes(ran["arrays"]["program"].tobytes())
             return _if_loaded(self._examine(program=program))
 
     def _look_where_it_ran(self, way: Way) -> dict[str, Any]:
@@ -131,7 +148,7 @@ class Evidence(NotebookRun):
         """Return what the run tells of images and files; usual values without a run."""
         watch: dict[str, Any] = {}
         with suppress(SubmissionError, NotMadeError):
-            watch = self.run()["watch"]
+            watch = self._whole_run()["watch"]
         return {
             "image_size": seen_in_run.image_size(watch),
             "normalisation": seen_in_run.normalisation(watch),
@@ -145,7 +162,7 @@ class Evidence(NotebookRun):
         readable = weights if program is None else {"program": program, **weights}
         if not readable:
             return {"answer": {"load_error": "no weights"}, "arrays": {}}
-        arrays, seen = self._test_arrays(), self._seen_in_run()
+        arrays, seen = self._image_arrays(), self._seen_in_run()
         arguments = self._for_looks(weights, arrays) | seen
         if arguments["weights_are_named"]:
             arguments["preferred"] = []
@@ -183,9 +200,11 @@ class Evidence(NotebookRun):
 
     def trains(self, name: str) -> bool:
         """Return whether, by the notebook's process, a parameter gets a gradient in training."""
-        with suppress(SubmissionError, NotMadeError):
-            return name in self.model().get("reached_in_training", [])
-        return False
+        if self._reached is None:
+            self._reached = frozenset()
+            with suppress(SubmissionError, NotMadeError):
+                self._reached = frozenset(self.model().get("reached_in_training", ()))
+        return name in self._reached
 
     def refuse_given_network(self) -> None:
         """Refuse a network that the student was given: what it does is not their work.
@@ -235,10 +254,28 @@ class Evidence(NotebookRun):
         """Return the model's logits on the test images, (N, classes): of images in [0, 1].
 
         Where the notebook's loader normalised images, also the logits of images normalised so.
+
+        Raises:
+            SubmissionError: There are none.
         """
         self.seen("logits")
         arrays = self.look()["arrays"]
+        if "logits" not in arrays:
+            raise SubmissionError(
+                "accuracy_agrees",
+                "The process that looked at the model gave no logits of the test images.",
+                "Take out what ends the process, or writes where the checks do.",
+            )
         return [arrays[name] for name in ("logits", "normalised_logits") if name in arrays]
+
+
+def _is_of_another_network(looked: dict[str, Any]) -> bool:
+    """Return whether there are weights, and they are none of this network's."""
+    weights = looked["answer"].get("weights")
+    compared = weights.get("value") if isinstance(weights, dict) else None
+    return isinstance(compared, dict) and any(
+        compared.get(kind) for kind in ("missing", "unknown", "other_shape")
+    )
 
 
 def _if_loaded(looked: dict[str, Any]) -> dict[str, Any] | None:

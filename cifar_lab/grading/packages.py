@@ -11,6 +11,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 LIST = Path(__file__).with_name("platform_packages.txt")
+INSTRUCTOR = "Instructor: "
 KINDS = ("ModuleNotFoundError", "ImportError")
 # Modules whose distribution has another name, the usual one first.
 DISTRIBUTIONS: dict[str, tuple[str, ...]] = {
@@ -94,18 +95,22 @@ def excuse(kind: str, text: str, sources: Iterable[str], *, in_library: bool = F
         return None
     installs = [name for source in code for name in pip_installs(source)]
     for needed, says_python in _needed(text):
-        if _is_here(needed):
+        if is_here(needed):
             continue
         if says_python and not in_library and not _is_imported(needed, code):
             continue
         distribution = _distribution(needed, installs)
         if distribution is not None:
-            return (
-                f"The notebook needs the package {needed}, which the grading machine lacks. "
-                "Instructor: install it where cifar-lab is installed (pip install "
-                f"{distribution}), and grade again."
-            )
+            return sentence(needed, distribution)
     return None
+
+
+def sentence(needed: str, distribution: str) -> str:
+    """Return the report's sentence on a package that is missing here."""
+    return (
+        f"The notebook needs the package {needed}, which the grading machine lacks. {INSTRUCTOR}"
+        f"install it where cifar-lab is installed (pip install {distribution}), and grade again."
+    )
 
 
 @cache
@@ -151,7 +156,7 @@ def _needed(text: str) -> Iterator[tuple[str, bool]]:
             yield name.rstrip("."), False
 
 
-def _is_here(name: str) -> bool:
+def is_here(name: str) -> bool:
     """Return whether a module, or a distribution of this name, is installed."""
     top = name.partition(".")[0]
     with suppress(ImportError, ValueError):

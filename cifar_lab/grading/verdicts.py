@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 PASSED, FAILED, BLOCKED, NOT_MADE = "passed", "failed", "blocked", "not made"
+SELDOM_KNOWN = frozenset({"time_within_limit"})  # Jupyter, VS Code and Colab record no times
 
 
 class SubmissionError(Exception):
@@ -51,6 +52,8 @@ class Verdict:
         expected: Description of what was expected.
         seen: Description of what was seen.
         remedy: Way to fix it, or to make the check possible; "" where nothing is to be done.
+        overridden: Instructor's reason, where `earned` is the instructor's word; "" where it is
+            the grader's.
     """
 
     check: str
@@ -61,6 +64,7 @@ class Verdict:
     expected: str
     seen: str
     remedy: str = ""
+    overridden: str = ""
 
 
 @dataclass(frozen=True)
@@ -75,7 +79,12 @@ class Grade:
         seconds: Seconds that grading took.
         isolation: Isolation of the student's code, "bubblewrap" or "process".
         versions: Versions of the package and of torch.
-        fingerprint: Text that differs for other files of the submission, checks or settings.
+        fingerprint: Text that differs for other files of the submission, checks or settings; not
+            for other points.
+        facts: Figures and digests beside the verdicts, as JSON; see `facts.facts_of`.
+        comment: Instructor's comment.
+        late_days: Days after the deadline, as the instructor counts them.
+        deduction: Points that are taken off all that was earned.
     """
 
     submission: str
@@ -86,16 +95,25 @@ class Grade:
     isolation: str
     versions: dict[str, str]
     fingerprint: str
+    facts: dict[str, Any] = field(default_factory=dict)
+    comment: str = ""
+    late_days: int = 0
+    deduction: float = 0.0
 
     @property
     def earned(self) -> float:
-        """Points earned."""
-        return sum(verdict.earned for verdict in self.verdicts)
+        """Points earned, less what is deducted."""
+        return max(0.0, sum(verdict.earned for verdict in self.verdicts) - self.deduction)
 
     @property
     def possible(self) -> float:
         """Points of the checks that could be made."""
         return sum(one.points for one in self.verdicts if one.status != NOT_MADE)
+
+    @property
+    def needs_a_look(self) -> bool:
+        """Whether the instructor should look: where only the time is unknown, nothing is lost."""
+        return any(verdict.check not in SELDOM_KNOWN for verdict in self.not_made)
 
     @property
     def not_made(self) -> tuple[Verdict, ...]:

@@ -874,6 +874,22 @@ def test_namespaces_close_the_network_without_bubblewrap_too(monkeypatch):
     assert seen == "ConnectionRefusedError"
 
 
+@on_linux
+@pytest.mark.parametrize("kind", ["bubblewrap", "process"])
+def test_shared_memory_is_bounded_and_ends_with_the_run(kind, monkeypatch):
+    choose(kind, monkeypatch)
+    if run("import os\n1 / (os.getppid() in (0, 1))\n" + ANSWER).status != "ok":
+        pytest.skip("only root makes namespaces here; bubblewrap's tests cover it")
+    place = f"/dev/shm/cifar-lab-test-{os.getpid()}"
+    left = f"with open({place!r}, 'wb') as file: file.write(bytes(10**6))\n"
+    assert run(left + ANSWER).status == "ok"
+    filled = (
+        f"with open({place!r}, 'wb') as file:\n    for _ in range(40): file.write(bytes(10**6))"
+    )
+    assert run(filled).status == "disk"
+    assert not Path(place).exists()
+
+
 def test_processes_of_the_host_are_not_seen(walled):
     seen = seen_by("seen = [int(name) for name in os.listdir('/proc') if name.isdigit()]")
     assert isinstance(seen, list)

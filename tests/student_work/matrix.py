@@ -48,7 +48,7 @@ OTHERWISE: dict[tuple[str, str], Otherwise] = {
     (SCRIPT, "submit"): Otherwise(
         "no model.pt2",
         "`torch.export` takes no script; `submit` says so and writes the rest",
-        "model.pt2 could not be written (ValueError: Exporting a ScriptModule is not supported",
+        "model.pt2 could not be written (",  # the rest is torch's, of each release another
     ),
     (VS_CODE, "grader"): Otherwise(
         "98 of 98",

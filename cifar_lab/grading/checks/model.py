@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 
 from cifar_lab.grading.checks.check import check
 from cifar_lab.grading.evidence import Evidence
+from cifar_lab.grading.settings import Settings
 from cifar_lab.grading.verdicts import NotMadeError, SubmissionError
 
 FREE_STATISTICS = 0.1  # of batch norm, as a share of the limit: more hold something else
@@ -64,21 +66,30 @@ def own_network(evidence: Evidence) -> str:
 def parameter_count(evidence: Evidence) -> str:
     """Count the numbers that the program computes with, wherever it keeps them."""
     size, settings = evidence.seen("size"), evidence.settings
-    free_statistics = FREE_STATISTICS * settings.max_parameters
-    constants = size["constants"] + max(0, size["statistics"] - math.floor(free_statistics))
-    counted = size["parameters"] + (constants if constants > settings.free_constants else 0)
+    constants, counted = _constants(size, settings), counted_numbers(size, settings)
     seen = f"{counted:,} learnt numbers"
     if constants:
-        seen += f" ({size['parameters']:,} in parameters, {constants:,} in other tensors)"
+        seen += f" ({size['parameters']:,} in parameters, {constants:,} elsewhere)"
     if counted >= settings.max_parameters:
         raise SubmissionError(
             "parameter_count",
             f"{seen}.",
             f"Take away at least {counted - settings.max_parameters + 1:,}. Buffers and tensors in "
-            "plain lists count as well as parameters; cifar_lab.count_parameters(layer) tells "
-            "where they are.",
+            "plain lists count as well as parameters, and each byte of a whole number that holds "
+            "several; cifar_lab.count_parameters(layer) tells where they are.",
         )
     return seen
+
+
+def counted_numbers(size: Mapping[str, int], settings: Settings) -> int:
+    """Return how many numbers count towards the limit."""
+    constants = _constants(size, settings)
+    return size["parameters"] + (constants if constants > settings.free_constants else 0)
+
+
+def _constants(size: Mapping[str, int], settings: Settings) -> int:
+    free_statistics = FREE_STATISTICS * settings.max_parameters
+    return size["constants"] + max(0, size["statistics"] - math.floor(free_statistics))
 
 
 @check(

@@ -90,6 +90,8 @@ def test_set_unused(evidence: Evidence) -> str:
     """Check that other test images lead to the same weights."""
     first = evidence.run()
     trained = _optimizers(evidence)
+    if (first["error"] or {}).get("time") is True:
+        evidence.ran_to_the_end()  # no other run would end at the same step
     if not any(first["watch"]["test_batches"].values()):
         evidence.ran_to_the_end()  # before a cell failed, there was nothing that could be used
     may_choose = evidence.settings.assignment == "a"

@@ -97,7 +97,11 @@ def main() -> None:
     if not own_users:
         from enclosure import enclose  # copied beside this file
 
-        own_users = enclose(settings["parent"], namespaces=settings["namespaces"])
+        own_users = enclose(
+            settings["parent"],
+            namespaces=settings["namespaces"],
+            shared_mib=settings["limits"]["file_mib"],
+        )
     os.nice(NICENESS)
     _set_limits(settings["limits"], own_users=own_users)
     os.set_inheritable(fd, False)

@@ -14,19 +14,27 @@ import socket
 import struct
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36
-CLONE_NEWIPC, CLONE_NEWUSER = 0x08000000, 0x10000000
+CLONE_NEWNS, CLONE_NEWIPC, CLONE_NEWUSER = 0x00020000, 0x08000000, 0x10000000
 CLONE_NEWPID, CLONE_NEWNET = 0x20000000, 0x40000000
+MS_NOSUID, MS_NODEV, MS_REC, MS_PRIVATE = 0x2, 0x4, 0x4000, 0x40000
+SHARED_MEMORY = Path("/dev/shm")
 SIOCSIFFLAGS, IFF_UP = 0x8914, 1
 
 
-def enclose(parent: int, *, namespaces: bool) -> bool:
+def enclose(parent: int, *, namespaces: bool, shared_mib: int = 256) -> bool:
     """Continue in a grandchild; return whether the kernel permits it namespaces of its own.
 
     This process stays as the one that the parent waits for. It takes in processes that
     others left behind, ends with the driver's exit code, and leaves nothing running.
+
+    Args:
+        parent: Number of the process that started this one.
+        namespaces: Asks the kernel for namespaces.
+        shared_mib: Size of the folder for shared memory in them, which ends with them.
     """
     _prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:  # it ended before the line above
@@ -35,6 +43,8 @@ def enclose(parent: int, *, namespaces: bool) -> bool:
     own_users = namespaces and _may_unshare()
     if own_users:
         _unshare()
+        with suppress(OSError):  # not permitted everywhere: then it is the host's folder
+            _cover_shared_memory(shared_mib)
         _stay_behind_unless_child(os.fork())  # the child is process 1 of the new namespace
         _prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     _stay_behind_unless_child(os.fork())
@@ -98,9 +108,9 @@ def _may_unshare() -> bool:
 
 
 def _unshare() -> None:
-    """Leave the host's users, processes (for children), network and shared memory."""
+    """Leave the host's users, processes (for children), network, mounts and shared memory."""
     uid, gid = os.getuid(), os.getgid()
-    flags = CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWIPC
+    flags = CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWNS
     libc = ctypes.CDLL(None, use_errno=True)
     if libc.unshare(flags):
         raise OSError(ctypes.get_errno(), "unshare")
@@ -114,3 +124,18 @@ def _bring_up_loopback() -> None:
     """Start the loopback interface: notebook kernels speak with their clients over it."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as any_socket:
         fcntl.ioctl(any_socket, SIOCSIFFLAGS, struct.pack("16sh22x", b"lo", IFF_UP))
+
+
+def _cover_shared_memory(mib: int) -> None:
+    """Put a file system of this namespace alone, which takes so much memory, over the host's."""
+    if SHARED_MEMORY.is_dir():
+        _mount("none", "/", "none", MS_REC | MS_PRIVATE, "")
+        options = f"size={mib}m,mode=1777"
+        _mount("tmpfs", str(SHARED_MEMORY), "tmpfs", MS_NOSUID | MS_NODEV, options)
+
+
+def _mount(source: str, target: str, kind: str, flags: int, options: str) -> None:
+    libc = ctypes.CDLL(None, use_errno=True)
+    names = (source.encode(), target.encode(), kind.encode())
+    if libc.mount(*names, ctypes.c_ulong(flags), options.encode() or None):
+        raise OSError(ctypes.get_errno(), "mount")

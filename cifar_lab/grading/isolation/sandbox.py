@@ -33,8 +33,9 @@ it. It shares the host's kernel: a hole in that is a hole in this wall.
 
 With the level **"process"** the child may read and write whatever the user who grades may: labels
 on this disk are not safe, and neither is the grading. It gets namespaces of its own for network and
-processes where the Linux kernel permits that to everybody; where it does not, and on macOS, the
-network is open, and hostile code can kill the grader or leave a process running. Grade work of
+processes, and a bounded /dev/shm, where the Linux kernel permits that to everybody; where it does
+not, and on macOS, the network is open, and hostile code can kill the grader, leave a process
+running, or fill /dev/shm and other folders of this user's. Grade work of
 people you do not know with bubblewrap. On macOS memory and processes are looked at once a second,
 and all time counts, however busy the machine is.
 """

@@ -21,6 +21,8 @@ from cifar_lab.models.structure import library_network_like
 from .loading_model import load_model, load_weights, shapes_of, ties_of
 from .model_gradients import without_gradient
 from .model_size import size_of_program
+from .seen import EACH_MIRRORED
+from .weights_likeness import digest_of_numbers, shipped_weights_like
 
 OVERFIT_STEPS, OVERFIT_RATES = 300, (1e-2, 1e-3, 3e-2, 1e-4)
 IMAGES_AT_A_TIME = 250
@@ -75,9 +77,19 @@ def take_looks(
     arrays: dict[str, np.ndarray] = {}
 
     def measure() -> None:
-        arrays["logits"] = logits(subject, None)
-        if arguments["normalisation"] is not None:
-            arrays["normalised_logits"] = logits(subject, arguments["normalisation"])
+        images = torch.from_numpy(child.array("images"))
+        ways = {"logits": None, "normalised_logits": arguments["normalisation"]}
+        for name, normalisation in ways.items():
+            if normalisation is not None or name == "logits":
+                arrays[name] = logits(subject, images, normalisation)
+
+    def probe() -> None:
+        mirrored = torch.from_numpy(child.array("images"))[::EACH_MIRRORED].flip(3)
+        training = torch.from_numpy(child.array("training_images"))
+        ways = {"logits": None, "normalised_logits": arguments["normalisation"]}
+        for name in ways.keys() & arrays.keys():
+            arrays[f"mirrored_{name}"] = logits(subject, mirrored, ways[name])
+            arrays[f"training_{name}"] = logits(subject, training, ways[name])
 
     looks: dict[str, Callable[[], Any]] = {
         "size": subject.size,
@@ -87,6 +99,7 @@ def take_looks(
         "alone": lambda: alone_and_together(subject),
         "twice": lambda: twice(subject),
         "logits": measure,
+        "probes": probe,
         "gradients": lambda: without_gradient(subject.model, subject.tensors, subject.images),
         "overfit": lambda: overfit(subject, arguments),
         "like": lambda: given_name(subject),
@@ -94,7 +107,7 @@ def take_looks(
     if not arguments["weights"]:
         del looks["weights"]
     if not arguments["images"]:
-        del looks["logits"]
+        del looks["logits"], looks["probes"]
     answer: dict[str, Any] = {}
     for name, look in looks.items():
         try:
@@ -126,6 +139,8 @@ def compare_weights(tensors: Mapping[str, Tensor], preferred: list[str]) -> dict
     both = sorted(mine.keys() & weights.keys())
     return {
         "file": loaded.file,
+        "sha256": digest_of_numbers(weights.values()),
+        "shipped": shipped_weights_like(weights.values()),
         "missing": sorted(mine.keys() - weights.keys())[:5],
         "unknown": sorted(weights.keys() - mine.keys())[:5],
         "other_shape": [
@@ -194,14 +209,16 @@ def twice(subject: Subject) -> dict[str, Any]:
     return {"difference": float((first - second).abs().max()), "changed": changed[:5]}
 
 
-def logits(subject: Subject, normalisation: dict[str, list[float]] | None) -> np.ndarray:
-    """Return the logits of all images that were handed over, in their order, (N, classes).
+def logits(
+    subject: Subject, images: Tensor, normalisation: dict[str, list[float]] | None
+) -> np.ndarray:
+    """Return the logits of images, in their order, (N, classes).
 
     Args:
         subject: The model.
+        images: Images (N, 3, 32, 32), uint8.
         normalisation: Each channel's `mean` and `std`; None for images in [0, 1] as they are.
     """
-    images = torch.from_numpy(child.array("images"))
     parts = []
     for part in images.split(IMAGES_AT_A_TIME):
         scaled = part.float() / 255

@@ -7,7 +7,6 @@ import functools
 import getpass
 import importlib
 import importlib.metadata
-import itertools
 import os
 import re
 import shutil
@@ -35,6 +34,7 @@ HOME = re.compile(rf"(?<![\w/:.}}-])(?:{FOLDERS})(?![\w-]|\.\w)")
 PATH = re.compile(rf"{HOME.pattern}([^\n'\"]*)")
 DRIVE = re.compile(r"/g?drive/", re.IGNORECASE)
 COLAB = "google.colab"
+QUESTIONS: list[str] = []  # those that were asked by now
 MADE: set[Path] = set()  # by `make_folders`, and not by the notebook yet
 KAGGLE = ("kaggle_secrets", "kaggle_datasets", "kaggle_gcp", "kaggle_session", "kaggle_web_client")
 
@@ -112,16 +112,21 @@ def _imitate_colab() -> None:
         importlib.import_module(name)
 
 
-def _answer_questions() -> None:
-    answered = itertools.count(1)
+def questions() -> int:
+    """Return how many questions were asked by now."""
+    return len(QUESTIONS)
 
+
+def _answer_questions() -> None:
     def ask(prompt: object = "", /) -> str:
         print(prompt)
-        if next(answered) > MOST_ANSWERS:
+        QUESTIONS.append(str(prompt)[:100])
+        if len(QUESTIONS) > MOST_ANSWERS:
             raise EOFError(f"Nobody is there to give another answer than {STATED_ANSWER!r}.")
         return STATED_ANSWER
 
     def ask_for_key(*arguments: Any, **options: Any) -> str:
+        QUESTIONS.append("")
         return STATED_KEY
 
     builtins.input = ask

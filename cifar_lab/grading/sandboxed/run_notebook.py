@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import re
 import shutil
 import sys
-import traceback
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -23,15 +23,17 @@ from cifar_lab.models.export import export_program
 from cifar_lab.models.wrapping import unwrap
 
 from . import downloads, fake_images, no_gpu, own_modules, platforms, seen
+from .cells import Cells
 from .examine_model import Subject, take_looks
+from .failures import ERROR_CHARACTERS, clean
 from .loading_model import load_weights, shapes_of, ties_of
 from .model_gradients import reached_in_training
 from .model_size import size_of_module
 from .watching import Watch, digest
 
-SOURCE_LINES, ERROR_CHARACTERS = 12, 2_000
 INSTALLS = re.compile(r"\b(?:pip3?|uv|conda|mamba|apt|apt-get)\b.*\binstall\b")
-LIBRARY_FOLDERS = {"site-packages", "dist-packages"}
+# Where the notebook runs, in the work folder: `../checkpoints` is a place to write to as well.
+ROOM = Path("coursework", "assignment")
 
 
 def main() -> None:
@@ -39,13 +41,14 @@ def main() -> None:
     arguments = child.arguments()
     sys.modules.pop("child", None)  # a student's file may be called so
     submitted: list[Any] = []
+    shell = _shell()  # before the student's files: one of them may be called IPython.py
     _prepare(arguments, submitted)
     watch = Watch(arguments["num_classes"], arguments["variant"])
-    shell = _shell()
     platforms.make_folders([cell["source"] for cell in arguments["cells"]])
+    cells = Cells(shell, arguments["cells"], watch.report, arguments["seconds"])
     with no_gpu.replaced_by_cpu(pretend=arguments["pretend_gpu"]):
         watch.start()
-        error = _run(shell, arguments["cells"])
+        cells.run(go_on=arguments["go_on"])
         watch.stop()
         report = watch.report()
         arguments["image_size"] = seen.image_size(report)
@@ -54,7 +57,8 @@ def main() -> None:
             arguments["preferred"] = seen.preferred_files(report)
         model = submitted[-1] if submitted else _handed_in(shell.user_ns, watch, arguments)
         found, arrays = _look_at(model, bool(submitted), arguments)
-    child.answer({"error": error, "watch": report, "model": found}, **arrays)
+    answer = {"watch": report, "model": found, **cells.failures()}
+    child.answer(json.loads(clean(json.dumps(answer, ensure_ascii=False))), **arrays)
 
 
 def _prepare(arguments: Mapping[str, Any], submitted: list[Any]) -> None:
@@ -65,7 +69,7 @@ def _prepare(arguments: Mapping[str, Any], submitted: list[Any]) -> None:
         submitted: List to which the models that the notebook submits are added.
     """
     classes, variant = arguments["num_classes"], arguments["variant"]
-    _copy_files(child.readable("submission"), arguments["helpers"])
+    _copy_files(child.readable("submission"), arguments["helpers"], Path(arguments["folder"]))
     platforms.imitate(arguments["version"])
     _take_submissions(submitted)
     torch.set_num_threads(1)
@@ -100,51 +104,19 @@ def _shell() -> Any:
     return shell
 
 
-def _run(shell: Any, cells: list[dict[str, Any]]) -> dict[str, Any] | None:
-    """Run the cells up to the first that fails; return which it was and how, or None."""
-    for place, cell in enumerate(cells, 1):
-        result = shell.run_cell(platforms.moved(cell["source"]), store_history=True)
-        error = result.error_before_exec or result.error_in_exec
-        if error is not None and not cell["may_fail"]:
-            line = _failing_line(cell["source"], error)
-            return {
-                "cell": place,
-                "cells": len(cells),
-                "line": line,
-                "kind": type(error).__name__,
-                "text": str(error)[:ERROR_CHARACTERS],
-                "source": _lines_around(cell["source"].splitlines(), line),
-                "in_library": _was_raised_in_a_library(error),
-            }
-    return None
+def _copy_files(folder: Path, names: list[str], place: Path) -> None:
+    """Put the notebook's own helpers around it, where it can also write.
 
-
-def _was_raised_in_a_library(error: BaseException) -> bool:
-    places = [frame.filename for frame in traceback.extract_tb(error.__traceback__)]
-    places = [place for place in places if not place.startswith("<frozen")]
-    return bool(places) and not LIBRARY_FOLDERS.isdisjoint(Path(places[-1]).parts)
-
-
-def _failing_line(source: str, error: BaseException) -> int:
-    """Return the number of the cell's line that failed, or else of its first."""
-    for frame in traceback.extract_tb(error.__traceback__):
-        is_cell = frame.filename.startswith("<ipython-input") or "ipykernel_" in frame.filename
-        if is_cell and frame.line and frame.line in source:
-            return frame.lineno or 1
-    return 1
-
-
-def _lines_around(lines: list[str], failed: int) -> str:
-    """Return the lines around one, which is marked."""
-    first = max(0, min(failed, len(lines)) - SOURCE_LINES // 2)
-    shown = enumerate(lines[first : first + SOURCE_LINES], first + 1)
-    return "\n".join(f"{'>' if number == failed else ' '} {line}" for number, line in shown)
-
-
-def _copy_files(folder: Path, names: list[str]) -> None:
-    """Put the notebook's own helpers into its folder, where it can also write."""
+    Args:
+        folder: Folder of the submission.
+        names: Paths of the helpers in it.
+        place: Path of the notebook's folder in it.
+    """
+    room = Path.cwd() / ROOM
+    (room / place).mkdir(parents=True)
+    os.chdir(room / place)
     for name in names:
-        source, target = folder / name, Path.cwd() / name
+        source, target = folder / name, room / name
         if not source.is_file() or source.is_symlink():
             continue
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -155,6 +127,8 @@ def _copy_files(folder: Path, names: list[str]) -> None:
         else:
             shutil.copyfile(source, target)
     own_modules.prefer(Path.cwd())
+    if place.parts:  # an editor may take the whole folder for the place to import from
+        sys.path.append(str(room))
 
 
 def _as_it_is(model: Any = None, **options: Any) -> Any:

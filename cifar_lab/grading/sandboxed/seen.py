@@ -9,6 +9,8 @@ import math
 from collections.abc import Mapping
 from typing import Any, TypeGuard
 
+CELL_MARK = "cifar-lab runs code cell"  # written before each cell, with its number
+EACH_MIRRORED = 5  # of the test images, every fifth is also looked at in a mirror
 CIFAR_SIZE = 32
 SMALLEST, LARGEST = 8, 256  # pixels of images that a network is looked at with
 LEAST_DEVIATION, MOST_DEVIATION = 1e-4, 1e4

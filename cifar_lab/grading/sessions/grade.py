@@ -13,9 +13,11 @@ import torch
 from cifar_lab.grading.checks.check import Check
 from cifar_lab.grading.checks.table import CHECKS, checks_of
 from cifar_lab.grading.evidence import Evidence
+from cifar_lab.grading.facts import facts_of
 from cifar_lab.grading.isolation.sandbox import isolation_level
 from cifar_lab.grading.outcomes import test_images
 from cifar_lab.grading.packages import installed_packages
+from cifar_lab.grading.reports.readable import readable
 from cifar_lab.grading.settings import Settings
 from cifar_lab.grading.submissions.submission import Submission
 from cifar_lab.grading.verdicts import (
@@ -41,7 +43,7 @@ def judge(evidence: Evidence, check: Check, points: float) -> Verdict:
     try:
         if check.needs_own_network:
             evidence.refuse_given_network()
-        seen = check(evidence)
+        seen = _look(evidence, check)
     except SubmissionError as error:
         earned, seen, remedy = round(points * error.share, 1), error.seen, error.remedy
         status = FAILED
@@ -59,9 +61,22 @@ def judge(evidence: Evidence, check: Check, points: float) -> Verdict:
         points=points,
         earned=earned,
         expected=check.expected(evidence.settings),
-        seen=seen,
-        remedy=remedy,
+        seen=readable(seen),
+        remedy=readable(remedy),
     )
+
+
+def _look(evidence: Evidence, check: Check) -> str:
+    """Make a check; what is wrong only behind a cell that failed may be that cell's consequence."""
+    try:
+        return check(evidence)
+    except SubmissionError as error:
+        if error.owner != check.name or not evidence.went_on:
+            raise
+    with evidence.until_the_failure():
+        seen = check(evidence)
+    evidence.ran_to_the_end()
+    return seen
 
 
 def grade_submission(
@@ -82,27 +97,23 @@ def grade_submission(
     verdicts = tuple(
         judge(evidence, check, points) for check, points in checks_of(settings).items()
     )
-    return as_grade(folder, settings, verdicts, started, of_files)
+    return as_grade(evidence, verdicts, started, of_files)
 
 
 def as_grade(
-    folder: Path,
-    settings: Settings,
-    verdicts: tuple[Verdict, ...],
-    started: float,
-    of_files: str,
+    evidence: Evidence, verdicts: tuple[Verdict, ...], started: float, of_files: str
 ) -> Grade:
     """Return the verdicts with all that a grade says besides.
 
     Args:
-        folder: Folder of the submission.
-        settings: Settings that the submission was checked with.
+        evidence: Evidence that the checks were made with.
         verdicts: Verdicts of all checks.
         started: Time of the start, by `time.monotonic`.
         of_files: `fingerprint` from the start: files that change meanwhile are graded again.
     """
+    settings = evidence.settings
     return Grade(
-        submission=folder.absolute().name,
+        submission=evidence.folder.absolute().name,
         assignment=settings.assignment,
         dataset=settings.dataset,
         verdicts=verdicts,
@@ -110,14 +121,19 @@ def as_grade(
         isolation=isolation_level(),
         versions={"cifar-lab": installed_version("cifar-lab"), "torch": str(torch.__version__)},
         fingerprint=of_files,
+        facts=facts_of(evidence),
     )
 
 
 def fingerprint(folder: Path, settings: Settings) -> str:
-    """Return a text that differs where the submission, a check or a setting differs."""
+    """Return a text that differs where the submission, a check or a setting differs.
+
+    It tells nothing of the points: others are another sum of the same verdicts, for which nothing
+    has to run again (`rescoring.rescored`, which also tells where a check is missing).
+    """
     parts = [Submission(folder).fingerprint(), checks_version(), str(torch.__version__)]
-    points = {check.name: value for check, value in checks_of(settings).items()}
-    parts.append(json.dumps(settings.to_dict() | {"points": points}, sort_keys=True))
+    given = {name: value for name, value in settings.to_dict().items() if name != "points"}
+    parts.append(json.dumps(given, sort_keys=True))
     parts.append(f"test images: {_has_test_images(settings)}")  # without them no accuracy is found
     parts += [isolation_level(), *installed_packages()]
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()

@@ -89,7 +89,7 @@ class Grading:
         if self.errors or set(self.verdicts) != set(self.checks):
             return None
         verdicts = tuple(self.verdicts[name] for name in self.checks)
-        return as_grade(self.folder, self.settings, verdicts, self.started, self.of_files)
+        return as_grade(self.evidence, verdicts, self.started, self.of_files)
 
     def pytest_sessionfinish(self, session: Any, exitstatus: int) -> None:
         """Write the files, and tell a grader's error from a failed check."""

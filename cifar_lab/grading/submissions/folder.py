@@ -23,6 +23,8 @@ WEIGHTS_SUFFIXES = (".pt", ".pth", ".ckpt", ".safetensors", ".pt.tar", ".pth.tar
 # Other data has these suffixes too: a file counts by its name or by how it begins.
 UNSURE_SUFFIXES = (".bin", ".pkl", ".tar")
 TORCH_BEGINNINGS = (b"PK\x03\x04", b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19")
+OTHER_SUFFIXES = (".h5", ".hdf5", ".keras", ".onnx", ".npz", ".npy", ".pb", ".tflite", ".joblib")
+PACKED_SUFFIXES = (".zip", ".7z", ".rar", ".tgz", ".gz", ".tar")
 WEIGHTS_WORDS = ("weights", "best", "final", "model")
 MOST_WEIGHTS = 10
 
@@ -181,3 +183,19 @@ def _may_hold_weights(path: Path) -> bool:
             return content.read(32).startswith(TORCH_BEGINNINGS)
     except OSError:
         return False
+
+
+def other_weights(folder: Path, files: Iterable[Path]) -> str:
+    """Return why what may be meant as the weights can't be used, as part of a sentence; or ""."""
+    with suppress(OSError):
+        for path in sorted(folder.iterdir()):
+            mode = path.lstat().st_mode
+            if path.name.lower().endswith(WEIGHTS_SUFFIXES) and not stat.S_ISREG(mode):
+                kind = {stat.S_IFLNK: "a link to another file", stat.S_IFDIR: "a folder"}
+                return f"{path.name[:100]} is {kind.get(stat.S_IFMT(mode), 'no ordinary file')}"
+    for path in files:
+        if path.name.lower().endswith(OTHER_SUFFIXES):
+            return f"{path.name[:100]} is none that PyTorch writes"
+        if path.name.lower().endswith(PACKED_SUFFIXES):
+            return f"{path.name[:100]} is packed, and nobody unpacks it here"
+    return ""

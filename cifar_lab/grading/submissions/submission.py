@@ -18,6 +18,7 @@ from cifar_lab.grading.submissions.folder import (
     is_helper,
     is_left_out,
     latest,
+    other_weights,
     plain_name,
     unwrapped,
     weights_among,
@@ -154,9 +155,10 @@ class Submission:
         """
         found = weights_among(self.files, self.home, WEIGHTS_FILE, CHECKPOINT_NAME)
         if not found:
+            other = other_weights(self.folder, self.files)
             raise SubmissionError(
                 "weights_load",
-                "No weights.",
+                f"No weights{other and f': {other}'}.",
                 "Store them with torch.save(model.state_dict(), 'weights.pt') after training and "
                 "put that file in the folder.",
             )
