@@ -165,12 +165,9 @@ class _Functions(TorchFunctionMode):
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
     ) -> Any:
         kwargs, name, gpu = dict(kwargs or {}), getattr(func, "__name__", ""), self.gpu
-        if name == "__get__":
-            owner = getattr(func, "__self__", None)
-            if owner is Tensor.device or owner is torch._C.TensorBase.device:
-                return GPU if gpu.holds(args[0]) else func(*args)
-            if getattr(owner, "__name__", "") == "is_cuda":
-                return gpu.holds(args[0])
+        if name == "__get__" and gpu.holds(args[0]):
+            attribute = getattr(func.__self__, "__name__", "")
+            return {"device": GPU, "is_cuda": True}.get(attribute) or func(*args)
         if name in ("to", "cpu", "cuda") and isinstance(args[0], Tensor):
             return gpu.move(*_destination(name, *args, **kwargs))
         if name in READING and gpu.holds(args[0]):
@@ -181,19 +178,16 @@ class _Functions(TorchFunctionMode):
             if gpu.holds(args[0]):
                 gpu.take(made)
             return made
-        device = kwargs.pop("device", None)
-        if name == "new_tensor" and device is None:
-            device = GPU if gpu.holds(args[0]) else None
-        generator = kwargs.get("generator")
-        if device is None:
+        device = kwargs.get("device")
+        if name == "new_tensor" and device is None and gpu.holds(args[0]):
+            device = GPU
+        if device is None or torch.device(device).type != "cuda":
             return func(*args, **kwargs)
-        if torch.device(device).type != "cuda":
-            return func(*args, device=device, **kwargs)
-        if generator is not None:
+        if kwargs.get("generator") is not None:
             raise RuntimeError(f"expected a generator on cuda in {name}, found one on the CPU")
         if name in MAKING_FROM_NUMBERS:
             gpu.wait("to the GPU")
-        made = func(*args, device="cpu", **kwargs)
+        made = func(*args, **{**kwargs, "device": "cpu"})
         gpu.take(made)
         return made
 

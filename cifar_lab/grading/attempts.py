@@ -11,6 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
+from cifar_lab.grading.platform_reasons import reason_of
 from cifar_lab.grading.sandboxed.no_gpu import mentions_accelerator, names_accelerator
 from cifar_lab.grading.verdicts import NotMadeError, SubmissionError
 
@@ -95,6 +96,9 @@ def run_fairly(run: Callable[[Way], Run], sources: Sequence[str]) -> tuple[Way, 
     if mentions_accelerator(sources) or names_accelerator(error["text"]):
         with suppress(SubmissionError):  # then it is judged by how it ran without
             way, found = _further(way, found, replace(way, pretend_gpu=True), run)
+    error = found["answer"]["error"]
+    if error is not None and reason_of(error, sources) is not None:
+        return way, found  # longer passes lack the same
     return _long_enough(way, found, run)
 
 

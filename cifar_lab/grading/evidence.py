@@ -69,14 +69,6 @@ class Evidence(NotebookRun):
             )
         return model
 
-    def _whole_run(self) -> dict[str, Any]:
-        """Return what the run showed in the end, whatever was asked for last."""
-        until, self._until_failure = self._until_failure, False
-        try:
-            return self.run()
-        finally:
-            self._until_failure = until
-
     def known_look(self) -> dict[str, Any] | None:
         """Return what looking at the model showed, where a check has asked for that already."""
         known = self._kept.get("look")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import platform
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from typing import Any
@@ -27,6 +28,7 @@ from cifar_lab.grading.sandboxed.seen import EACH_MIRRORED
 from cifar_lab.grading.verdicts import NotMadeError, SubmissionError
 from cifar_lab.utils.environment import installed_version
 
+NAME_OF_WEIGHTS = re.compile(r"[\w.-]{1,60}", re.ASCII)
 MOST_EPOCHS = 2_000
 IN_PERCENT = ("train_accuracy", "validation_accuracy", "test_accuracy")
 IN_HISTORY = ("epoch", *IN_PERCENT, "train_loss", "validation_loss", "test_loss")
@@ -108,11 +110,11 @@ def _hints(
 ) -> Iterator[dict[str, str]]:
     """Yield what is worth a look, and add the measured accuracy to what was found."""
     shipped = _compared(looked["answer"]).get("shipped")
-    if isinstance(shipped, str) and shipped:
+    if isinstance(shipped, str) and NAME_OF_WEIGHTS.fullmatch(shipped):
         yield {
             "kind": "shipped weights",
-            "text": f"The weights are those that the package ships as {shipped[:60]}, or were "
-            "trained on from them.",
+            "text": f"The weights are those that the package ships as {shipped}, or were trained "
+            "on from them.",
         }
     try:
         accuracies = _accuracies(looked["arrays"], evidence)

@@ -86,6 +86,14 @@ class NotebookRun:
             return answer | {"watch": answer["watch_before"], "model": NO_MODEL}
         return answer
 
+    def _whole_run(self) -> dict[str, Any]:
+        """Return what the run showed in the end, whatever was asked for last."""
+        until, self._until_failure = self._until_failure, False
+        try:
+            return self.run()
+        finally:
+            self._until_failure = until
+
     @contextmanager
     def until_the_failure(self) -> Iterator[None]:
         """Have `run` tell what was seen until a cell failed: the rest may follow from that."""
@@ -113,17 +121,17 @@ class NotebookRun:
             SubmissionError: A cell failed.
             NotMadeError: It needs what the grading machine lacks.
         """
-        answer = self.run()
+        answer = self._whole_run()
         error = answer["error"]
         if error is None:
             return answer
-        if self._undecided is not None:
-            raise self._undecided
         reason = platform_reasons.reason_of(error, self._sources())
         if reason is not None:
             raise NotMadeError(
                 platform_reasons.seen(reason, error), platform_reasons.remedy(reason)
             )
+        if self._undecided is not None:
+            raise self._undecided
         raise SubmissionError("notebook_runs", _told(error, answer), _advice(error))
 
     def missing(self, owner: str, seen: str, remedy: str) -> SubmissionError:
@@ -296,7 +304,7 @@ def _told(error: Mapping[str, Any], answer: Mapping[str, Any]) -> str:
     source = error["source"][:SHOWN_CHARACTERS]
     if error.get("time") is True:
         sizes = [one["parameters"] for one in answer["watch"]["optimizers"]]
-        trained = f" The largest network that it trains has {max(sizes):,} parameters."
+        trained = f" The largest network that it trains has {max(sizes, default=0):,} parameters."
         return (
             f"The time that all cells have together was used up in {where}."
             f"{trained if sizes else ''}\n\n{source}"

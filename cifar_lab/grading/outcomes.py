@@ -166,7 +166,7 @@ def is_run_answer(answer: Any) -> bool:
         return False
     if not _has_outline(answer.get("later_errors", []), [int]):
         return False
-    model = answer.get("model")
+    model: Any = answer.get("model")
     if not _has_outline(model, {"found": bool, "is_module": bool, "type": str}):
         return False
     return not model["is_module"] or (

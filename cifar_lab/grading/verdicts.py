@@ -6,7 +6,6 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 PASSED, FAILED, BLOCKED, NOT_MADE = "passed", "failed", "blocked", "not made"
-SELDOM_KNOWN = frozenset({"time_within_limit"})  # Jupyter, VS Code and Colab record no times
 
 
 class SubmissionError(Exception):
@@ -109,11 +108,6 @@ class Grade:
     def possible(self) -> float:
         """Points of the checks that could be made."""
         return sum(one.points for one in self.verdicts if one.status != NOT_MADE)
-
-    @property
-    def needs_a_look(self) -> bool:
-        """Whether the instructor should look: where only the time is unknown, nothing is lost."""
-        return any(verdict.check not in SELDOM_KNOWN for verdict in self.not_made)
 
     @property
     def not_made(self) -> tuple[Verdict, ...]:

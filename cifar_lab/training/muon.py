@@ -62,7 +62,7 @@ class Muon(torch.optim.Optimizer):
         ValueError: A parameter in an orthogonal group is neither a matrix nor a convolution's.
     """
 
-    _step_supports_amp_scaling = True  # the scaler then sets `grad_scale` and `found_inf` for a step
+    _step_supports_amp_scaling = True  # a scaler then sets `grad_scale` and `found_inf` for a step
 
     def __init__(self, groups: Iterable[dict[str, Any]], lr: float, momentum: float) -> None:
         super().__init__(groups, {"lr": lr, "momentum": momentum, "orthogonal": False})
@@ -91,10 +91,11 @@ class Muon(torch.optim.Optimizer):
                     state["momentum"] = torch.zeros_like(parameter)
                 gradient = parameter.grad if scale is None else parameter.grad / scale
                 changed = (parameter, state["momentum"])
-                before = () if skipped is None else [each.clone() for each in changed]
+                before = [each.clone() for each in changed] if skipped is not None else []
                 _step(*changed, gradient, group)
-                for new, old in zip(changed, before, strict=False):
-                    torch.where(skipped, old, new, out=new)
+                if skipped is not None:
+                    for new, old in zip(changed, before, strict=True):
+                        torch.where(skipped, old, new, out=new)
         return loss
 
 

@@ -6,7 +6,7 @@ import codecs
 import io
 import pickle
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -97,17 +97,21 @@ def _unreadable(reason: str) -> ValueError:
 def load_plain(path: str | Path, message: str) -> Any:
     """Load tensors and plain values from a file, or raise a ValueError with the message."""
     try:
-        with _numpy_allowed():
+        with allowed(NUMPY_NUMBERS):
             return torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # a damaged file makes torch.load raise almost anything
         raise ValueError(message) from error
 
 
 @contextmanager
-def _numpy_allowed() -> Iterator[None]:
-    """Let `torch.load` read numpy's numbers too; as `safe_globals`, which PyTorch 2.4 lacks."""
+def allowed(types: Sequence[Any]) -> Iterator[None]:
+    """Let `torch.load` read further types for the block: `safe_globals`, which PyTorch 2.4 lacks.
+
+    Args:
+        types: Types and functions; a file names them by `__module__` and `__qualname__`.
+    """
     before = list(torch.serialization.get_safe_globals())
-    torch.serialization.add_safe_globals(NUMPY_NUMBERS)
+    torch.serialization.add_safe_globals([*types])
     try:
         yield
     finally:

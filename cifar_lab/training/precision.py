@@ -27,9 +27,9 @@ CPU_FLAGS = ("amx_bf16", "avx512_bf16", "avx512_f", "bf16")
 def resolve_precision(precision: str, device: torch.device) -> str:
     """Return the precision that "auto" means on this device; return any other as it is.
 
-    On a GPU it is the precision of its matrix units: bf16 from compute capability 8.0 on (A100, L4),
-    fp16 from 7.0 on (V100, T4, which only emulates bf16), and fp32 on those without any (P100, K80).
-    On a CPU it follows from the processor's flags, see `cpu_precision`; elsewhere it is fp32.
+    On a GPU it is the precision of its matrix units: bf16 from compute capability 8.0 on (A100,
+    L4), fp16 from 7.0 on (V100, T4, which only emulates bf16), and fp32 on those without any (P100,
+    K80). On a CPU it follows from the processor's flags, see `cpu_precision`; elsewhere it is fp32.
 
     Raises:
         ValueError: The device can't train in the precision.

@@ -334,6 +334,9 @@ def test_weights_that_pytorch_zipped_are_no_archive(tmp_path: Path) -> None:
     torch = pytest.importorskip("torch")
     torch.save({"a": torch.zeros(3)}, tmp_path / "weights.zip")
     assert archive_kind(tmp_path / "weights.zip") is None
+    with zipfile.ZipFile(tmp_path / "work.zip", "w") as archive:  # not packed any smaller
+        archive.write(tmp_path / "weights.zip", "weights.pt")
+    assert archive_kind(tmp_path / "work.zip") == "zip"
 
 
 def test_the_outermost_names_are_those_below_a_single_folder(tmp_path: Path) -> None:

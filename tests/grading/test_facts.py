@@ -40,7 +40,7 @@ def test_facts_are_those_of_the_work() -> None:
     assert facts["parameters"] == size(net())
     assert facts["training_minutes"] == pytest.approx(7 / 60, abs=0.01)  # a second for each cell
     assert facts["hints"] == []
-    assert len(facts["code_cells"]) == 4  # others have less than three lines
+    assert len(set(facts["code_cells"])) == len(facts["code_cells"]) > 2
     assert set(facts["versions"]) == {"python", "torch", "ipython"}
     assert facts["weights_sha256"] == digest_of_numbers(net().state_dict().values())
 
@@ -101,7 +101,8 @@ def test_a_digest_tells_numbers_whatever_they_are_called() -> None:
     digest = digest_of_numbers(state.values())
     renamed = dict(reversed([(f"module.{name}", one) for name, one in state.items()]))
     assert digest_of_numbers(renamed.values()) == digest
-    assert digest_of_numbers(one.double() for one in state.values()) == digest
+    doubled = [one.double() if one.is_floating_point() else one for one in state.values()]
+    assert digest_of_numbers(doubled) == digest
     other = {name: one + 1e-3 if one.is_floating_point() else one for name, one in state.items()}
     assert digest_of_numbers(other.values()) != digest
     assert digest_of_numbers([]) == ""

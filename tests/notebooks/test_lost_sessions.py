@@ -199,7 +199,7 @@ def saved_in(folder: Path) -> dict[str, Any]:
     """Return what all files of runs hold, as texts that are equal where all bits are."""
     found: dict[str, Any] = {}
     for file in sorted(folder.rglob("*.pt")):
-        found[str(file.relative_to(folder))] = list(bits(torch.load(file, weights_only=True)))
+        found[str(file.relative_to(folder))] = dict(bits(torch.load(file, weights_only=True)))
     for file in sorted(folder.rglob("result.json")):
         content = json.loads(file.read_text())
         for name in ("seconds", "peak_memory_mib", "environment"):

@@ -1,6 +1,6 @@
-"""What only a GPU shows. `test_rehearsal_*.py` say beforehand what is expected of one.
+"""What only a GPU shows: `pytest -m gpu`, which `.ci/gpu` runs together with the measurements.
 
-    pytest -m gpu    # .ci/gpu runs it with the measurements
+`test_rehearsal_*.py` say beforehand, without one, what is expected of it.
 """
 
 from __future__ import annotations
@@ -70,8 +70,7 @@ def test_no_step_of_an_experiment_makes_the_host_wait(
     monkeypatch.setattr(Setup, "after_step", watched)
     model = EXPERIMENTS[name].build_model(10)
     recipe = shortened(name, precision=precision)
-    (record,) = fit(model, TRAIN, recipe, validation=VALIDATION, device=GPU, progress=False)
-    assert record.train_loss < 100
+    fit(model, TRAIN, recipe, validation=VALIDATION, device=GPU, progress=False)
     assert all(each.isfinite().all() for each in model.state_dict().values())
 
 
@@ -129,7 +128,7 @@ def test_an_interrupted_run_ends_as_a_whole_one(
     assert (scale is None) == (precision != "fp16")
     resumed, later = run(9, checkpoint=path, resume=True)
     assert [record.epoch for record in later] == [1, 2, 3, 4]
-    assert later[1] == replace(history[1], seconds=later[1].seconds)
+    assert later[1].train_loss == pytest.approx(history[1].train_loss, rel=1e-2)
     for found, wanted in zip(resumed.parameters(), expected.parameters(), strict=True):
         torch.testing.assert_close(found, wanted, rtol=0, atol=2e-2)
     assert history[-1].train_loss < history[0].train_loss

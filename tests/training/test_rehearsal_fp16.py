@@ -170,9 +170,7 @@ def test_the_schedule_and_the_average_go_on_while_a_step_is_skipped(
 ) -> None:
     monkeypatch.setattr(torch.amp, "GradScaler", overflowing_once)
     decay = 0.75
-    recipe = Recipe(
-        2, 25, "adamw", 3e-3, schedule="cosine", schedule_per="step", ema_decay=decay
-    )
+    recipe = Recipe(2, 25, "adamw", 3e-3, schedule="cosine", schedule_per="step", ema_decay=decay)
     kept: list[Tensor] = []
     model, history = run(
         train, recipe, callback=lambda progress: kept.append(progress.model[4].weight.clone())

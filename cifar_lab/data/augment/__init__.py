@@ -4,8 +4,8 @@ A transform is a small frozen dataclass that is called as `transform(images, gen
 floats in [0, 1], (N, 3, H, W). The transform returns new images, channels-last, and draws from the
 generator alone. Give it one on the CPU, as `Batches` does: then images are the same on every device
 except for rounding, and the host never waits for the device. Each transform calls a function that
-takes explicit parameters for every image (`spatial`, `color`, `trivial`). CutMix and MixUp (`mixing`)
-take labels too: `mix(images, labels, generator)` returns images and soft labels.
+takes explicit parameters for every image (`spatial`, `color`, `trivial`). CutMix and MixUp
+(`mixing`) take labels too: `mix(images, labels, generator)` returns images and soft labels.
 
 Any other callable is taken too, such as torchvision's transforms: it is applied to single images
 (`custom`). A new transform of the library is a class in one of these files and a row in

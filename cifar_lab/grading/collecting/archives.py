@@ -161,12 +161,16 @@ def archive_kind(path: Path) -> str | None:
 
 
 def _is_of_torch(path: Path) -> bool:
+    """Return whether this is what `torch.save` writes, by the name of its first entry."""
     try:
-        with path.open("rb") as content:  # its first entry, by its name
-            start = content.read(128)
+        with path.open("rb") as content:
+            start = content.read(30 + LONGEST_PATH)
     except OSError:
         return False
-    return start.startswith(b"PK\x03\x04") and b"/data.pkl" in start
+    if not start.startswith(b"PK\x03\x04") or len(start) < 30:
+        return False
+    (length,) = struct.unpack_from("<H", start, 26)
+    return start[30 : 30 + length].endswith(b"/data.pkl")
 
 
 def archive_stem(name: str) -> str:

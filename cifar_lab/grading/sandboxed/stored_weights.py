@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import pickletools
 import zipfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -13,6 +14,8 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+
+from cifar_lab.training.plain_files import allowed
 
 MIB = 2**20
 MOST_KEPT_MIB = 32  # of a file whose tensors stay in memory until they are asked for again
@@ -118,18 +121,27 @@ def _is_torchscript(path: Path) -> bool:
 @contextmanager
 def _others_aside(path: Path) -> Iterator[None]:
     """Let `torch.load` read an empty object in the place of everything that is no plain data."""
-    serialization = torch.serialization
-    if not hasattr(serialization, "get_unsafe_globals_in_checkpoint"):  # torch before 2.6
-        yield
-        return
     names = set(NUMPY_TYPES)
     with suppress(Exception):  # a damaged file, or one of the format before 1.6
-        names |= set(serialization.get_unsafe_globals_in_checkpoint(str(path)))
+        names |= _types_in(path)
     if len(names) > MOST_TYPES:
         names = set()
-    types = [(type(name.rpartition(".")[2], (Aside,), {}), name) for name in sorted(names)]
-    with serialization.safe_globals(types):
+    with allowed([_stand_in(name) for name in sorted(names)]):
         yield
+
+
+def _types_in(path: Path) -> set[str]:
+    """Return the full names of the types and functions that a file of `torch.save` names."""
+    with zipfile.ZipFile(path) as archive:
+        (pickled,) = (name for name in archive.namelist() if name.endswith("/data.pkl"))
+        steps = pickletools.genops(archive.read(pickled))
+        return {str(text).replace(" ", ".") for step, text, _ in steps if step.name == "GLOBAL"}
+
+
+def _stand_in(full_name: str) -> type[Aside]:
+    """Return an empty type with another one's name, which `torch.load` goes by."""
+    module, _, name = full_name.rpartition(".")
+    return type(name, (Aside,), {"__module__": module, "__qualname__": name})
 
 
 def _states_of(content: Any, level: int = 0) -> Iterator[dict[str, Tensor]]:
