@@ -137,7 +137,7 @@ def adopt(root: Path, address: Address) -> list[Path]:
         text = content = path.read_bytes().decode()
         for old, new in zip(before.texts(), address.texts(), strict=True):
             # Not the beginning of a longer name: OWNER/REPO is not OWNER/REPO-2.
-            content = re.sub(rf"{re.escape(old)}(?![\w-])", lambda _, new=new: new, content)
+            content = re.sub(rf"{re.escape(old)}(?![\w-])", new, content)
         if content != text:
             contents[path] = content.encode()
     write_together(contents)

@@ -7,10 +7,12 @@ import random
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 import pytest
 import torch
+from stand_in_gpu import GPU, StandInGPU
 from torch import Tensor, nn
 from torchvision import transforms
 from torchvision.transforms import v2
@@ -84,6 +86,28 @@ def test_images_stay_as_they_are_under_a_function_that_works_in_place(images: Te
     changed = Compose((lambda image: image.mul_(0), noise))(images, rng())
     assert torch.equal(images, before)
     assert changed.is_contiguous(memory_format=torch.channels_last)
+
+
+def test_a_function_of_a_batch_on_a_gpu_gets_a_generator_there() -> None:
+    class OnGPU:
+        def __init__(self, device: torch.device) -> None:
+            self.device = device
+
+        def manual_seed(self, seed: int) -> OnGPU:
+            self.seed = seed
+            return self
+
+    seen: list[Any] = []
+
+    def look(images: Tensor, generator: Any) -> Tensor:
+        seen.append((generator.device, generator.seed))
+        return images
+
+    drawn = rng(4)
+    with StandInGPU() as gpu, patch("torch.Generator", OnGPU):
+        as_transform(look)(torch.zeros(2, 3, 4, 4, device="cuda"), drawn)
+    assert seen == [(GPU, int(torch.randint(2**62, (), generator=rng(4))))]
+    assert gpu.waits == {}
 
 
 def test_a_function_of_a_batch_and_a_generator_gets_both(images: Tensor) -> None:

@@ -1,14 +1,21 @@
 from __future__ import annotations
 
 import random
+import warnings
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
-from cifar_lab.utils.devices import as_device, best_device
-from cifar_lab.utils.seeding import check_seed, derive_seed, generator, seed_everything
+from cifar_lab.utils.devices import as_device, best_device, to_device, wait_for
+from cifar_lab.utils.seeding import (
+    check_seed,
+    derive_seed,
+    generator,
+    random_state_kept,
+    seed_everything,
+)
 
 
 @pytest.fixture(autouse=True)
@@ -89,6 +96,41 @@ def test_a_device_that_can_not_be_used_is_refused(device: str) -> None:
 
 def test_a_usable_device_is_taken_by_name_or_as_it_is() -> None:
     assert as_device("cpu") == as_device(torch.device("cpu")) == torch.device("cpu")
+
+
+@pytest.mark.parametrize(
+    ("device", "non_blocking"), [("cuda", True), ("cuda:1", True), ("mps", False), ("cpu", False)]
+)
+def test_the_host_waits_for_copies_to_all_but_cuda(device: str, non_blocking: bool) -> None:
+    class Recording:
+        def to(self, *args: Any, **options: Any) -> Any:
+            return args, options
+
+    moved = to_device(Recording(), torch.device(device))  # type: ignore[arg-type]
+    assert moved == ((torch.device(device),), {"non_blocking": non_blocking})
+
+
+def test_waiting_is_for_the_device_that_works(monkeypatch: pytest.MonkeyPatch) -> None:
+    waited: list[Any] = []
+    monkeypatch.setattr(torch.cuda, "synchronize", waited.append)
+    monkeypatch.setattr(torch.mps, "synchronize", lambda: waited.append("mps"))
+    for device in ("cpu", "cuda:1", "mps"):
+        wait_for(torch.device(device))
+    assert waited == [torch.device("cuda:1"), "mps"]
+
+
+def test_the_generators_of_several_gpus_are_kept_without_a_warning(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked: list[Any] = []
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setattr(torch.cuda, "get_rng_state", lambda device: asked.append(device))
+    monkeypatch.setattr(torch.cuda, "set_rng_state", lambda state, device: asked.append(device))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        with random_state_kept():
+            torch.rand(3)
+    assert asked == [0, 1, 0, 1]
 
 
 @pytest.mark.parametrize("seed", [np.int64(7), np.arange(8)[7], np.array(7), torch.tensor(7)])

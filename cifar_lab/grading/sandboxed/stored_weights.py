@@ -5,6 +5,7 @@ from __future__ import annotations
 import pickle
 import pickletools
 import zipfile
+from _compat_pickle import IMPORT_MAPPING, NAME_MAPPING
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from functools import lru_cache
@@ -24,6 +25,7 @@ MOST_FILES, MOST_STATES, MOST_LEVELS, MOST_TYPES = 10, 100, 3, 100
 
 # Types in checkpoints that hold numpy's numbers besides tensors.
 NUMPY_TYPES = {"numpy.dtype", "numpy.core.multiarray.scalar", "numpy._core.multiarray.scalar"}
+NUMPY_TYPES |= {"_codecs.encode"}  # of their bytes, for PyTorch before 2.6
 USUAL_KEYS = ("model_state_dict", "state_dict", "model", "net", "network", "weights")
 AVERAGED, NO_MODEL = ("ema", "swa", "average", "best"), ("optim", "sched")
 LIGHTNING = "pytorch-lightning_version"
@@ -134,8 +136,13 @@ def _types_in(path: Path) -> set[str]:
     """Return the full names of the types and functions that a file of `torch.save` names."""
     with zipfile.ZipFile(path) as archive:
         (pickled,) = (name for name in archive.namelist() if name.endswith("/data.pkl"))
-        steps = pickletools.genops(archive.read(pickled))
-        return {str(text).replace(" ", ".") for step, text, _ in steps if step.name == "GLOBAL"}
+        steps = list(pickletools.genops(archive.read(pickled)))
+    pairs = [tuple(str(text).split(" ", 1)) for step, text, _ in steps if step.name == "GLOBAL"]
+    # The format has Python 2's names, which `torch.load` turns into today's.
+    today = [
+        NAME_MAPPING.get(pair, (IMPORT_MAPPING.get(pair[0], pair[0]), pair[1])) for pair in pairs
+    ]
+    return {".".join(pair) for pair in today}
 
 
 def _stand_in(full_name: str) -> type[Aside]:

@@ -240,9 +240,7 @@ class Watch:
             return None
         # Without parameters to tell them apart, a network's states are as many as the steps.
         weights = digest(module.parameters()) if _has_parameters(module) else str(self.steps)
-        with suppress(RuntimeError):  # outputs without values, inside an export by PyTorch 2.4
-            return self.course.answer(outputs, seen, weights, self.trainings_before)
-        return None
+        return self.course.answer(outputs, seen, weights, self.trainings_before)
 
     def _see_loss(self, logits: Any = None, *arguments: Any, **options: Any) -> None:
         logits = options.get("input", logits)
