@@ -159,8 +159,8 @@ def test_a_compiled_network_has_finite_gradients(precision: torch.dtype) -> None
 
 
 @pytest.mark.slow
-def test_amax_itself_is_what_can_not_be_compiled() -> None:
-    """Fails once PyTorch compiles it rightly: then `global_max` needs no second way."""
+@pytest.mark.xfail(reason="PyTorch's issue 186799; `global_max` needs no second way without it")
+def test_amax_itself_can_be_compiled() -> None:
     torch.manual_seed(0)
     layer = nn.Conv2d(3, 8, 3)
 
@@ -170,7 +170,7 @@ def test_amax_itself_is_what_can_not_be_compiled() -> None:
             return (features + functional.gelu(features)).amax(dim=(2, 3)).float().square().mean()
 
     _compiled(loss)(torch.rand(4, 3, 16, 16)).backward()
-    assert not layer.weight.grad.isfinite().all()
+    assert layer.weight.grad.isfinite().all()
 
 
 def _compiled(function: Any) -> Any:

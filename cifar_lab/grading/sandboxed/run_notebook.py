@@ -8,7 +8,7 @@ import random
 import re
 import shutil
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -55,7 +55,9 @@ def main() -> None:
         arguments["normalisation"] = seen.normalisation(report)
         if not arguments["weights_are_named"]:
             arguments["preferred"] = seen.preferred_files(report)
-        model = submitted[-1] if submitted else _handed_in(shell.user_ns, watch, arguments)
+        # Where a cell failed, it may have kept the network from getting its name.
+        others = watch.called.networks() if cells.error is not None else []
+        model = submitted[-1] if submitted else _handed_in(shell.user_ns, others, watch, arguments)
         found, arrays = _look_at(model, bool(submitted), arguments)
     answer = {"watch": report, "model": found, **cells.failures()}
     child.answer(json.loads(clean(json.dumps(answer, ensure_ascii=False))), **arrays)
@@ -150,13 +152,24 @@ def _take_submissions(submitted: list[Any]) -> None:
     cifar_lab.check_submission = check_submission
 
 
-def _handed_in(variables: dict[str, Any], watch: Watch, arguments: Mapping[str, Any]) -> Any:
+def _handed_in(
+    variables: dict[str, Any],
+    others: Sequence[nn.Module],
+    watch: Watch,
+    arguments: Mapping[str, Any],
+) -> Any:
     """Return the network that is meant where none was submitted.
 
     The one that the stored weights fit: `model` first, then others by their names; without weights
     `model`, or else the network that was trained last.
+
+    Args:
+        variables: Variables of the notebook.
+        others: Networks that no variable needs to hold.
+        watch: Watch over the training.
+        arguments: Arguments of the run.
     """
-    networks = _networks(variables)
+    networks = [*_networks(variables), *others]
     model = variables.get("model")
     if isinstance(model, nn.Module):
         networks.insert(0, model)

@@ -27,6 +27,10 @@ class TrainedNetworks:
         if len(self._called) < MOST_NETWORKS:
             self._called.setdefault(id(module), (module, tuple(images.shape[1:])))
 
+    def networks(self) -> list[nn.Module]:
+        """Return the modules, the last one first."""
+        return [module for module, _ in self._called.values()][::-1]
+
     def given_name(self, parameters: Sequence[nn.Parameter]) -> str:
         """Return the name of the network that the student was given, of which these are.
 
