@@ -49,6 +49,7 @@ def make_layer(python: str | Path, folder: Path) -> Path:
     run([str(python), "-m", "venv", "--without-pip", str(folder)])
     mine = folder / "bin" / "python"
     (folder_of_packages(mine) / "below.pth").write_text(f"{folder_of_packages(python)}\n")
+    (folder / "share").symlink_to(Path(python).parents[1] / "share")  # Jupyter's templates
     return mine
 
 

@@ -77,20 +77,25 @@ def draw_curves(curves: Sequence[Curve], epochs: int | None = None) -> Picture:
         curves: The curves.
         epochs: The number of epochs that the axes have room for; None for those of the curves.
     """
-    figure = Picture(9.4, 3.9, layout=ConstrainedLayoutEngine(wspace=0.06))
-    loss_axes, accuracy_axes = figure.subplots(1, 2)
+    # Without validation and test images there is a loss and nothing else.
+    panels = 1 + any(np.isfinite(curve.accuracies).any() for curve in curves)
+    figure = Picture(4.7 * panels, 3.9, layout=ConstrainedLayoutEngine(wspace=0.06))
+    loss_axes, *others = figure.subplots(1, panels, squeeze=False)[0]
     titles = [curve.title for curve in curves]
     for curve in curves:
         _draw_losses(loss_axes, curve, titles)
-        _draw_accuracies(accuracy_axes, curve, titles)
+        for accuracy_axes in others:
+            _draw_accuracies(accuracy_axes, curve, titles)
     has_validation_loss = any(
         record.validation_loss for curve in curves for record in curve.history
     )
     kinds = sorted({curve.kind for curve in curves})
     loss_axes.set(ylabel="loss (cross-entropy)" if has_validation_loss else "training loss")
-    accuracy_axes.set(ylabel=f"{kinds[0]} accuracy (%)" if len(kinds) == 1 else "accuracy (%)")
+    for accuracy_axes in others:
+        accuracy_axes.set(ylabel=f"{kinds[0]} accuracy (%)" if len(kinds) == 1 else "accuracy (%)")
     most = epochs or max(len(curve.history) for curve in curves)
-    for axes, low_is_good in ((loss_axes, True), (accuracy_axes, False)):
+    for axes in (loss_axes, *others):
+        low_is_good = axes is loss_axes
         axes.set(xlabel="epoch")
         axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1, steps=[1, 2, 5, 10]))
         axes.grid(**GRID)
@@ -182,10 +187,9 @@ def _legend_of_marks(curves: Sequence[Curve], has_validation_loss: bool) -> list
 def _told(curve: Curve) -> str:
     """Return a curve in words, for the alternative text."""
     first, last = curve.history[0], curve.history[-1]
-    words = (
-        f"{curve.label}: training loss {first.train_loss:.2f} after epoch {first.epoch}, "
-        f"{last.train_loss:.2f} after epoch {last.epoch}"
-    )
+    words = f"{curve.label}: training loss {first.train_loss:.2f} after epoch {first.epoch}"
+    if last is not first:
+        words += f", {last.train_loss:.2f} after epoch {last.epoch}"
     if last.validation_loss is not None:
         words += f", validation loss {last.validation_loss:.2f}"
     if np.isfinite(curve.accuracies[-1]):

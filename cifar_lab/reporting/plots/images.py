@@ -21,6 +21,7 @@ from cifar_lab.utils.wording import counted
 CELL = 0.62  # inches of a small picture
 GAP = 0.25  # inches between groups
 CHARACTER = 0.077  # inches of a character of the smallest text, about
+LONG_NAME = 14  # letters of a class from which on predictions need wider pictures
 
 
 def plot_images(
@@ -171,7 +172,8 @@ def plot_predictions(
     if not indices:
         raise ValueError("There are no images to show; give at least one index.")
     rows = -(-len(indices) // columns)
-    figure = Picture(1.6 * min(columns, len(indices)), 2.3 * rows)
+    width = 2.0 if max(map(len, image_set.class_names)) > LONG_NAME else 1.6
+    figure = Picture(width * min(columns, len(indices)), 2.3 * rows)
     grid = figure.subplots(rows, min(columns, len(indices)), squeeze=False)
     for axes in grid.flat:
         axes.axis("off")
