@@ -46,6 +46,9 @@ ALIKE = (  # the others show as much
     "a table of findings",
     "one parameter below the limit",
     "the better of two trainings, chosen on test images",
+    "an unpacked archive with a wrapped model's weights",
+    "the best epoch on validation",
+    "torchvision, a split by numbers, accumulated gradients, SGD",
 )
 WRITTEN = {"findings_written", "choices_discussed"}  # a part of what is asked for earns a share
 LIMITS = Limits(wall_seconds=120, cpu_seconds=120, memory_mib=2048, file_mib=64, processes=32)

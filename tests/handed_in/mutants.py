@@ -211,7 +211,6 @@ MUTANTS: dict[str, Mutant] = {
         loop(("            optimizer.zero_grad()\n", "")),
         frozenset({"gradients_cleared"}),
         "optimizer.zero_grad()",
-        often=True,
     ),
     "eval mode forgotten": Mutant(
         loop(("    model.eval()\n", "")),
@@ -274,7 +273,6 @@ MUTANTS: dict[str, Mutant] = {
         frozenset({"test_set_unused"}),
         "cifar_lab.split",
         assignment="b",
-        often=True,
     ),
     "stopped early by the test set": Mutant(
         loop(
@@ -316,7 +314,6 @@ MUTANTS: dict[str, Mutant] = {
         lambda: printed_accuracy(plain_a, 'print("Test accuracy: 93.00 %")'),
         frozenset({"accuracy_agrees"}),
         "reported 93.00 %, measured",
-        often=True,
     ),
     "weights of another network": Mutant(
         weights_are(lambda path: torch.save(net(10).state_dict(), path)),
@@ -569,7 +566,6 @@ MUTANTS: dict[str, Mutant] = {
         frozenset({"own_network", "iterations_reported"}),
         "given as skeleton",
         NEEDS_OWN,
-        often=True,
     ),
     "no own words on what was found": Mutant(
         lambda: plain_a().with_cell("words", markdown("## Findings\n\nThe second is better.")),
