@@ -70,8 +70,8 @@ def earlier_run(planned: Result, folder: Path) -> EarlierRun | None:
     checkpoint = folder / CHECKPOINT
     result = load_result(folder) if (folder / RESULT).exists() else None
     state = _state(result, planned)
-    if state is State.FINISHED:
-        return EarlierRun(folder, state, planned.recipe.epochs)
+    if result is not None and state is State.FINISHED:
+        return EarlierRun(folder, state, len(result.history))
     if state is None or not checkpoint.exists():
         return None
     saved = saved_run(checkpoint)
@@ -146,8 +146,8 @@ def _copy(planned: Result, folder: Path, files: list[str]) -> EarlierRun | None:
             saved = saved_run(io.BytesIO(content))
             contents[CHECKPOINT] = content
     state = _state(result, planned)
-    if state is State.FINISHED:
-        return EarlierRun(folder, state, planned.recipe.epochs, contents=contents)
+    if result is not None and state is State.FINISHED:
+        return EarlierRun(folder, state, len(result.history), contents=contents)
     if state is None or saved is None:
         return None
     if not _is_like(saved, planned) or not _has_images(saved, planned):

@@ -147,20 +147,35 @@ class Evidence(NotebookRun):
             "preferred": seen_in_run.preferred_files(watch),
         }
 
+    def stored_weights(self) -> dict[str, Any]:
+        """Return what the weights' file tells without a model; nothing where it can't be read."""
+        return self._keep("stored weights", self._look_at_stored_weights)
+
+    def _look_at_stored_weights(self) -> dict[str, Any]:
+        stored = {}
+        with suppress(SubmissionError, NotMadeError):
+            stored = self._examine(weights_alone=True)["answer"].get("stored", {})
+        return stored
+
     def _examine(
-        self, program: Path | None = None, model_name: str | None = None
+        self,
+        program: Path | None = None,
+        model_name: str | None = None,
+        *,
+        weights_alone: bool = False,
     ) -> dict[str, Any]:
         weights = self._weights()
         readable = weights if program is None else {"program": program, **weights}
         if not readable:
             return {"answer": {"load_error": "no weights"}, "arrays": {}}
-        arrays, seen = self._image_arrays(), self._seen_in_run()
+        arrays = {} if weights_alone else self._image_arrays()
+        seen = self._seen_in_run()
         arguments = self._for_looks(weights, arrays) | seen
         if arguments["weights_are_named"]:
             arguments["preferred"] = []
         outcome = run_in_sandbox(
             "examine_model",
-            arguments | {"model_name": model_name},
+            arguments | {"model_name": model_name, "weights_alone": weights_alone},
             arrays=arrays,
             readable=readable,
             hidden=self._hidden(),

@@ -1,7 +1,8 @@
 """Figures and hints beside the verdicts: what an instructor wants to see of a whole class.
 
-Nothing is run for them: they are taken from what the checks have asked for. They are no verdicts,
-and no points hang on them. A hint is a reason to look, and no proof.
+No code of a student's is run for them: they are taken from what the checks have asked for, and from
+the weights' file. They are no verdicts, and no points hang on them. A hint is a reason to look, and
+no proof.
 """
 
 from __future__ import annotations
@@ -59,6 +60,9 @@ def facts_of(evidence: Evidence) -> dict[str, Any]:
     if looked is not None:
         found |= _of_model(looked["answer"], evidence)
         found["hints"] = list(_hints(looked, found, evidence))
+    elif evidence.was_asked_to_run:
+        stored = evidence.stored_weights()
+        found |= {"weights_sha256": stored.get("sha256") or None, "hints": list(_shipped(stored))}
     return found
 
 
@@ -105,17 +109,22 @@ def _compared(looks: Mapping[str, Any]) -> Mapping[str, Any]:
     return compared if isinstance(compared, Mapping) else {}
 
 
-def _hints(
-    looked: Mapping[str, Any], found: dict[str, Any], evidence: Evidence
-) -> Iterator[dict[str, str]]:
-    """Yield what is worth a look, and add the measured accuracy to what was found."""
-    shipped = _compared(looked["answer"]).get("shipped")
+def _shipped(weights: Mapping[str, Any]) -> Iterator[dict[str, str]]:
+    """Yield a hint where weights are those of the package."""
+    shipped = weights.get("shipped")
     if isinstance(shipped, str) and NAME_OF_WEIGHTS.fullmatch(shipped):
         yield {
             "kind": "shipped weights",
             "text": f"The weights are those that the package ships as {shipped}, or were trained "
             "on from them.",
         }
+
+
+def _hints(
+    looked: Mapping[str, Any], found: dict[str, Any], evidence: Evidence
+) -> Iterator[dict[str, str]]:
+    """Yield what is worth a look, and add the measured accuracy to what was found."""
+    yield from _shipped(_compared(looked["answer"]))
     try:
         accuracies = _accuracies(looked["arrays"], evidence)
     except NotMadeError:

@@ -218,6 +218,7 @@ LOOK_VALUES: dict[str, Any] = {
     "overfit": float,
     "like": str,
 }
+STORED_WEIGHTS = {"file": str, "numbers": int, "sha256": str, "shipped": str}
 COMPARED_WEIGHTS: dict[str, Any] = {
     "file": str,
     "missing": [str],
@@ -267,7 +268,11 @@ def _is_known(compared: Mapping[str, Any]) -> bool:
 
 def is_examination(answer: Any) -> bool:
     """Return whether it answers `examine_model`: with all looks, or why it can't be loaded."""
-    return _has_outline(answer, {"load_error": str}) or is_look_answer(answer)
+    return (
+        _has_outline(answer, {"load_error": str})
+        or _has_outline(answer, {"stored": STORED_WEIGHTS})
+        or is_look_answer(answer)
+    )
 
 
 @lru_cache

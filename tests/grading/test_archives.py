@@ -13,14 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from cifar_lab.grading.collecting import archives
-from cifar_lab.grading.collecting.archives import (
-    ArchiveError,
-    UnpackLimits,
-    archive_kind,
-    top_names,
-    unpack,
-)
+from cifar_lab.grading.collecting.archive_kinds import archive_kind
+from cifar_lab.grading.collecting.archives import Unpacked, top_names, unpack
+from cifar_lab.grading.collecting.unpack_limits import ArchiveError, UnpackLimits
 
 SMALL = UnpackLimits(files=20, mib=4, file_mib=2, ratio=20)
 
@@ -64,7 +59,7 @@ def below(folder: Path) -> dict[str, bytes]:
     return found
 
 
-def reasons(unpacked: archives.Unpacked) -> dict[str, str]:
+def reasons(unpacked: Unpacked) -> dict[str, str]:
     return {one.name: one.reason for one in unpacked.refused}
 
 

@@ -481,7 +481,7 @@ def test_a_part_that_stays_packed_marks_its_student(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from cifar_lab.grading.collecting import sorting
-    from cifar_lab.grading.collecting.archives import UnpackLimits
+    from cifar_lab.grading.collecting.unpack_limits import UnpackLimits
 
     limits = UnpackLimits(files=1_000, mib=100, file_mib=1)
     monkeypatch.setattr(sorting, "OF_CLASS", limits)

@@ -23,8 +23,9 @@ from site_exports import (
 
 from cifar_lab.grading.collecting.collect import collect
 from cifar_lab.grading.collecting.students import Student
-from cifar_lab.grading.csv_text import CsvText
-from cifar_lab.grading.gradebook import Filled, Gradebook
+from cifar_lab.grading.gradebook.book import Gradebook
+from cifar_lab.grading.gradebook.csv_text import CsvText
+from cifar_lab.grading.gradebook.filling import Filled, fill
 from cifar_lab.grading.verdicts import FAILED, NOT_MADE, PASSED, Grade, Verdict
 
 FILES = {"notebook.ipynb": b"{}"}
@@ -57,7 +58,7 @@ def filled(
 ) -> Filled:
     path = folder / "gradebook.csv"
     path.write_bytes(data)
-    result = Gradebook.read(path, column).filled(grades_of(students), students)
+    result = fill(Gradebook.read(path, column), grades_of(students), students)
     assert path.read_bytes() == data, "the file itself is not touched"
     return result
 
@@ -186,7 +187,7 @@ def test_who_has_no_grade_keeps_the_cell(tmp_path: Path) -> None:
     first, second, third = students
     students = [first, replace(second, problem="work.zip is encrypted"), third]
     mostly_unknown = grade(third.folder, (PASSED, 8, 8), (NOT_MADE, 92, 0))
-    result = Gradebook.read(path).filled({third.folder: mostly_unknown}, students)
+    result = fill(Gradebook.read(path), {third.folder: mostly_unknown}, students)
     assert result.content == path.read_bytes()
     assert [reason for _, reason in result.kept] == [
         "no grade",
@@ -200,7 +201,7 @@ def test_checks_that_could_not_be_made_count_neither_way_and_are_told(tmp_path: 
     path = tmp_path / "gradebook.csv"
     path.write_bytes(canvas_gradebook(CLASS))
     some = {students[0].folder: grade("", (PASSED, 98, 98), (NOT_MADE, 2, 0))}
-    result = Gradebook.read(path).filled(some, students)
+    result = fill(Gradebook.read(path), some, students)
     assert result.cells == [("musteranna_11", 100)]
     assert "musteranna_11 100 for 98 of 98" in "\n".join(result.told(path))
 

@@ -7,6 +7,7 @@ import os
 import shutil
 import signal
 import threading
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,7 +39,7 @@ _load, _after_step = cifar_lab.load_or_synthetic, Setup.after_step
 
 def load(*given):
     data = _load(*given)
-    train, test = data.train.subset(range(300)), data.test.subset(range(100))
+    train, test = data.train.subset(range(200)), data.test.subset(range(100))
     return replace(data, train=train, test=test)
 
 
@@ -50,8 +51,8 @@ def after_step(setup, step):
     if step == 1:
         with (session / "epochs").open("a") as file:
             print(epoch, run, file=file)
-    if step == 2 and epoch == 2 and {where!r} and {where!r} in run:
-        assert 2 < setup.steps, "the middle of an epoch has batches before and after it"
+    if step == 1 and epoch == 2 and {where!r} and {where!r} in run:
+        assert setup.steps > 1, "the middle of an epoch has batches before and after it"
         (session / "waits").write_text(run)
         threading.Event().wait()
 
@@ -61,8 +62,8 @@ cifar_lab.load_or_synthetic = load
 cifar_lab.check_submission = lambda *given, **options: None
 """
 
-# Parameters with which the runs that are to be killed have two epochs of three batches or more.
-SMALL = {"epochs": 2, "short_epochs": 2, "ablation_epochs": 1, "trial_flops": 6e10}
+# Parameters with which the runs that are to be killed have two epochs of two batches or more.
+SMALL = {"epochs": 2, "short_epochs": 2, "ablation_epochs": 1, "trial_flops": 4e10}
 
 
 @dataclass(frozen=True)
@@ -87,15 +88,14 @@ KILLS = {
         Kill("my-second-net/seed-0", DRIVE_ONLY),
     ],
     "02": [
-        Kill("cifar100-smallcifarnet/seed-42/checkpoint", DRIVE_ONLY),
-        Kill("cifar100-smallcifarnet/seed-42/no-dropout", DISK),
+        Kill("cifar100-smallcifarnet/seed-42/checkpoint", DISK),
         Kill("mine/seed-42/MyNet,-given-recipe", DRIVE_ONLY),
         Kill("cifar100-mine/seed-42/checkpoint", DISK),
     ],
     "04": [
         Kill("seed-42/ours,-first-stage-of-24", DRIVE_ONLY),
         Kill("cifar100-frontier-held-out-0.1/seed-42", DISK),
-        Kill("seed-42/narrow,-without-mixing", DRIVE_ONLY),
+        Kill("seed-42/narrow,-without-mixing", DISK),
     ],
 }
 
@@ -119,15 +119,14 @@ def test_a_notebook_whose_sessions_are_killed_ends_as_one_that_never_was(
             shutil.rmtree(disk)
     trained += run_session(notebook, disk, drive)
     # Nothing is trained twice but the epochs that were not over.
-    killed = [(2, run) for kill in kills for _, run in dict.fromkeys(whole) if kill.run in run]
-    again = sorted(trained)
-    for epoch in whole:
-        again.remove(epoch)
-    assert len(again) == len(kills) and set(again) <= set(killed)
+    again = Counter(trained)
+    again.subtract(whole)
+    killed = {(2, run) for kill in kills for _, run in whole if kill.run in run}
+    assert +again == Counter(killed) and len(killed) == len(kills)
+    assert not -again, "nothing is left out"
     expected = saved_in(tmp_path / "whole" / "runs")
     assert len(expected) > len(kills)
     assert saved_in(disk / "runs") == expected
-    assert set(saved_in(drive)) == set(saved_in(tmp_path / "whole-drive"))
     assert saved_in(drive) == saved_in(tmp_path / "whole-drive")
 
 
@@ -187,12 +186,7 @@ def kill_when_it_waits(session: Path, drive: Path, kill: Kill) -> None:
 def copy_of(run: str, drive: Path) -> list[Path]:
     """Return the copies of a checkpoint: of its name, perhaps with a digest behind it."""
     path = Path(run)
-    place = drive / Path(*path.parts[-3:-1])
-    return [*place.glob(f"{glob_escape(path.stem)}*.pt")] if run else []
-
-
-def glob_escape(text: str) -> str:
-    return text.replace("[", "[[]")
+    return list((drive / Path(*path.parts[-3:-1])).glob(f"{path.stem}*.pt")) if run else []
 
 
 def saved_in(folder: Path) -> dict[str, Any]:

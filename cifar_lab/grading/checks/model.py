@@ -65,7 +65,12 @@ def own_network(evidence: Evidence) -> str:
 )
 def parameter_count(evidence: Evidence) -> str:
     """Count the numbers that the program computes with, wherever it keeps them."""
-    size, settings = evidence.seen("size"), evidence.settings
+    settings = evidence.settings
+    try:
+        size = evidence.seen("size")
+    except (SubmissionError, NotMadeError):
+        _refuse_large_weights(evidence)
+        raise
     constants, counted = _constants(size, settings), counted_numbers(size, settings)
     seen = f"{counted:,} learnt numbers"
     if constants:
@@ -79,6 +84,17 @@ def parameter_count(evidence: Evidence) -> str:
             "several; cifar_lab.count_parameters(layer) tells where they are.",
         )
     return seen
+
+
+def _refuse_large_weights(evidence: Evidence) -> None:
+    """Refuse weights that are too many, where there is no model to count: it can't be smaller."""
+    stored, most = evidence.stored_weights(), evidence.settings.max_parameters
+    if stored.get("numbers", 0) >= most:
+        raise SubmissionError(
+            "parameter_count",
+            f"The stored weights ({stored['file'][:100]}) hold {stored['numbers']:,} numbers.",
+            f"Take away at least {stored['numbers'] - most + 1:,}.",
+        )
 
 
 def counted_numbers(size: Mapping[str, int], settings: Settings) -> int:

@@ -9,10 +9,12 @@ from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from cifar_lab.grading.collecting.archives import ArchiveError, archive_kind, archive_stem, unpack
+from cifar_lab.grading.collecting.archive_kinds import archive_kind, archive_stem
+from cifar_lab.grading.collecting.archives import unpack
 from cifar_lab.grading.collecting.layouts import BRIGHTSPACE, CANVAS, without_number
 from cifar_lab.grading.collecting.names import LONGEST, UniqueNames, safe_part, same
 from cifar_lab.grading.collecting.piles import Pile, Source
+from cifar_lab.grading.collecting.unpack_limits import ArchiveError
 from cifar_lab.grading.isolation.files import is_folder, walk
 from cifar_lab.grading.submissions.folder import (
     NOTEBOOK_SUFFIX,

@@ -6,20 +6,15 @@ import itertools
 from contextlib import suppress
 from pathlib import Path
 
-from cifar_lab.grading.collecting.archives import (
-    OF_CLASS,
-    OF_TOOLS,
-    ArchiveError,
-    archive_kind,
-    archive_stem,
-    top_names,
-    unpack,
-)
+from cifar_lab.grading.collecting.archive_kinds import archive_kind, archive_stem
+from cifar_lab.grading.collecting.archives import top_names, unpack
+from cifar_lab.grading.collecting.entries import OF_TOOLS
 from cifar_lab.grading.collecting.gradescope import METADATA, Submitter, read_metadata
 from cifar_lab.grading.collecting.layouts import GRADESCOPE, Entry, named_folder, read_name
 from cifar_lab.grading.collecting.names import safe_name
 from cifar_lab.grading.collecting.piles import Pile, Piles, Source
 from cifar_lab.grading.collecting.students import Person
+from cifar_lab.grading.collecting.unpack_limits import OF_CLASS, ArchiveError
 from cifar_lab.grading.isolation.files import walk
 from cifar_lab.grading.submissions.folder import (
     ENVIRONMENT_MARKS,

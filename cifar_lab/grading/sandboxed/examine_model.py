@@ -6,6 +6,7 @@ A network that `torch.export` can't turn into a program is looked at where its n
 from __future__ import annotations
 
 import math
+import time
 import traceback
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -18,14 +19,16 @@ from torch import Tensor, nn
 
 from cifar_lab.models.structure import library_network_like
 
-from .loading_model import load_model, load_weights, shapes_of, ties_of
+from .loading_model import likeliest_state, load_model, load_weights, shapes_of, ties_of
 from .model_gradients import without_gradient
 from .model_size import size_of_program
 from .seen import EACH_MIRRORED
+from .watching_files import STATISTICS
 from .weights_likeness import digest_of_numbers, shipped_weights_like
 
 OVERFIT_STEPS, OVERFIT_RATES = 300, (1e-2, 1e-3, 3e-2, 1e-4)
 IMAGES_AT_A_TIME = 250
+MOST_SECONDS = 90.0  # of measuring the accuracy, beyond which no other images are looked at
 
 
 @dataclass
@@ -56,6 +59,9 @@ def main() -> None:
     torch.manual_seed(0)
     arguments = child.arguments()
     try:
+        if arguments["weights_alone"]:
+            child.answer({"stored": describe_weights(arguments["preferred"])})
+            return
         program = load_model(arguments)
     except Exception as error:
         child.answer({"load_error": f"{type(error).__name__}: {error}"[:2000]})
@@ -76,14 +82,20 @@ def take_looks(
     """Return every look's value or error, and the logits of the images that were handed over."""
     arrays: dict[str, np.ndarray] = {}
 
+    took = {"seconds": 0.0}
+
     def measure() -> None:
+        started = time.monotonic()
         images = torch.from_numpy(child.array("images"))
         ways = {"logits": None, "normalised_logits": arguments["normalisation"]}
         for name, normalisation in ways.items():
             if normalisation is not None or name == "logits":
                 arrays[name] = logits(subject, images, normalisation)
+        took["seconds"] = time.monotonic() - started
 
     def probe() -> None:
+        if took["seconds"] > MOST_SECONDS:  # hints are not worth the time that checks need
+            return
         mirrored = torch.from_numpy(child.array("images"))[::EACH_MIRRORED].flip(3)
         training = torch.from_numpy(child.array("training_images"))
         ways = {"logits": None, "normalised_logits": arguments["normalisation"]}
@@ -125,6 +137,18 @@ def given_name(subject: Subject) -> str:
     """Return the name of the network with the same structure that the student was given, or ""."""
     size = subject.image_size
     return library_network_like(subject.model, (3, size, size)) or ""
+
+
+def describe_weights(preferred: list[str]) -> dict[str, Any]:
+    """Return what stored weights tell without their model: how many they are, and whose."""
+    file, state = likeliest_state(preferred)
+    learnt = [each for name, each in state.items() if not name.endswith(STATISTICS)]
+    return {
+        "file": file,
+        "numbers": sum(each.numel() for each in learnt if each.is_floating_point()),
+        "sha256": digest_of_numbers(state.values()),
+        "shipped": shipped_weights_like(state.values()),
+    }
 
 
 def compare_weights(tensors: Mapping[str, Tensor], preferred: list[str]) -> dict[str, Any]:

@@ -142,6 +142,26 @@ def load_weights(
     return nearest
 
 
+def likeliest_state(preferred: Sequence[str] = ()) -> tuple[str, dict[str, Tensor]]:
+    """Return the first stored state_dict, whatever the model is, with its file's name.
+
+    Args:
+        preferred: Names of the files that are looked at first.
+
+    Raises:
+        Exception: No file can be read; the text says why.
+    """
+    errors: list[tuple[str, Exception]] = []
+    for name, place in _files(preferred):
+        try:
+            return name, dict(plain_state(states_in(child.readable(f"weights-{place}"))[0]))
+        except MemoryError:
+            raise
+        except Exception as error:  # a damaged file makes torch.load raise almost anything
+            errors.append((name, error))
+    raise _all_in_one(errors)
+
+
 def _files(preferred: Sequence[str]) -> list[tuple[str, int]]:
     """Return the names of the files with the numbers under which they were handed over."""
     first = [PurePath(name).name.casefold() for name in preferred]

@@ -12,7 +12,8 @@ from cifar_lab.grading.collecting.collect import COLLECTED, collect
 from cifar_lab.grading.collecting.sorting import RESULTS_LOCK as LOCK
 from cifar_lab.grading.collecting.students import Collected
 from cifar_lab.grading.collecting.table import TABLE, collected_csv, told
-from cifar_lab.grading.gradebook import Gradebook
+from cifar_lab.grading.gradebook.book import Gradebook
+from cifar_lab.grading.gradebook.filling import fill
 from cifar_lab.grading.isolation.sandbox import isolation_level, isolation_reason
 from cifar_lab.grading.overrides import read_overrides
 from cifar_lab.grading.settings import Settings
@@ -167,7 +168,7 @@ def _graded(
 
 def _fill(book: Gradebook, results: Results, collected: Collected, out: Path) -> None:
     """Write a copy of the gradebook with the grades in it, and tell what is not in it."""
-    filled = book.filled(results.grades, collected.students)
+    filled = fill(book, results.grades, collected.students)
     path = filled.write(out)
     for line in filled.told(path):
         say(line)
