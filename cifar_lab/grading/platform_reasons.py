@@ -53,6 +53,9 @@ SCREEN_TEXT = re.compile(
     r"cannot open display|could not load the Qt platform plugin",
     re.IGNORECASE,
 )
+# Mistakes of the notebook's own, in which a GPU may be named: a name or a device that is none.
+OWN_KINDS = frozenset({"AttributeError", "NameError", "TypeError", "IndexError", "SyntaxError"})
+OWN_DEVICE = re.compile(r"device string|device type at start", re.IGNORECASE)
 DOWNLOADS = re.compile(  # in a line of code that gets a file from elsewhere
     r"\b(?:wget|curl|git\s+clone|gdown|aria2c|unzip|gsutil|kaggle|kagglehub|urlretrieve|urlopen|"
     r"requests\.get|hf_hub_download|snapshot_download|download_url|download_and_extract_archive|"
@@ -146,11 +149,15 @@ def reason_of(error: Mapping[str, Any], sources: Sequence[str]) -> Reason | None
         (SCREEN, SCREEN_TEXT.search(whole)),
         (LOGIN, LOGIN_TEXT.search(whole)),
         (NETWORK, NETWORK_TEXT.search(whole) or NETWORK_KINDS.search(whole)),
-        (GPU, error.get("in_library") is True and names_accelerator(text)),
+        (GPU, error.get("in_library") is True and _is_for_want_of_a_gpu(kind, text)),
     ):
         if found:
             return reason
     return None
+
+
+def _is_for_want_of_a_gpu(kind: str, text: str) -> bool:
+    return kind not in OWN_KINDS and names_accelerator(text) and not OWN_DEVICE.search(text)
 
 
 def _package(error: Mapping[str, Any], sources: Sequence[str]) -> Reason | None:

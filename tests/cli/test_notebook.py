@@ -5,8 +5,6 @@ import codecs
 import io
 import json
 import os
-import shutil
-import subprocess
 import sys
 from pathlib import Path
 
@@ -356,60 +354,6 @@ def test_out_chooses_the_folder_of_a_notebook_without_parameters(tmp_path, capsy
         assert main(["notebook", str(path), option, value]) == 1
         error = capsys.readouterr().err
         assert repr(name) in error and f"leave {option} out, or assign {name} in" in error
-
-
-@pytest.mark.slow
-@pytest.mark.timeout(900)
-@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
-def test_runs_alone_in_an_empty_folder_of_an_environment_without_the_package(path, tmp_path):
-    """As in Colab: torch and the rest are there, the package is not, and there is one file."""
-    environment = tmp_path / "environment"
-    subprocess.run([sys.executable, "-m", "venv", environment], check=True)
-    python = environment / "bin" / "python"
-    # The new environment sees every package of this one but cifar_lab itself.
-    site = Path(subprocess.check_output([python, "-c", SITE], text=True).strip())
-    for entry in Path(nbformat.__file__).parents[1].iterdir():
-        if "cifar_lab" not in entry.name and not (site / entry.name).exists():
-            (site / entry.name).symlink_to(entry)
-    probe = [python, "-c", "import cifar_lab"]
-    assert subprocess.run(probe, cwd=tmp_path, capture_output=True).returncode != 0
-    source = tmp_path / "source"  # a copy, since building leaves files where it builds
-    shutil.copytree(CHECKOUT / "cifar_lab", source / "cifar_lab")
-    for name in ("pyproject.toml", "README.md"):
-        shutil.copy(CHECKOUT / name, source)
-    before = {entry.name for entry in site.iterdir()}
-    alone = tmp_path / "alone"
-    alone.mkdir()
-    shutil.copy(path, alone)
-    subprocess.run(
-        [python, "-c", EXECUTE, path.name],
-        cwd=alone,
-        check=True,
-        env={**os.environ, "CIFAR_LAB_SOURCE": str(source)},
-    )
-    installed = {entry.name for entry in site.iterdir()} - before
-    assert {name.split("-")[0] for name in installed} == {"cifar_lab"}, "it installed more"
-    executed = read(alone / "executed.ipynb")
-    assert "SYNTHETIC DATASET" in json.dumps(executed)
-
-
-SITE = "import sysconfig; print(sysconfig.get_path('purelib'))"
-EXECUTE = """
-import sys, nbformat
-QUICK = {"dataset": "synthetic", "epochs": 1, "short_epochs": 1, "short_images": 500}
-QUICK |= {"images": 500, "seeds": [0], "final_seeds": [0]}
-QUICK |= {"trial_flops": 1e11, "ablation_epochs": 1}
-from cli_terminal import press_ctrl_c
-from nbclient import NotebookClient
-notebook = nbformat.read(sys.argv[1], as_version=4)
-for cell in notebook.cells:
-    if "parameters" in cell.metadata.get("tags", []):
-        for name, value in QUICK.items():
-            if f"\\n{name} = " in f"\\n{cell.source}":
-                cell.source += f"\\n{name} = {value!r}"
-NotebookClient(notebook, timeout=800, kernel_name="python3").execute()
-nbformat.write(notebook, "executed.ipynb")
-"""
 
 
 @pytest.mark.slow

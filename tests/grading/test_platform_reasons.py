@@ -136,6 +136,18 @@ OWN: dict[str, tuple[dict[str, Any], str]] = {
         failure("KeyError", "'WORKDIR'", environment=True, **PYTHON),
         "os.environ['WORKDIR']",
     ),
+    "a device that is none": (
+        failure(
+            "RuntimeError",
+            "Expected one of cpu, cuda, mps device type at start of device string: gpu",
+            **LIBRARY,
+        ),
+        "model.to('gpu')",
+    ),
+    "an attribute that a GPU's module lacks": (
+        failure("AttributeError", "module 'torch.cuda' has no attribute 'reset_all'", **LIBRARY),
+        "torch.cuda.reset_all()",
+    ),
     "a typo": (failure("NameError", "name 'tset' is not defined"), "tset"),
     "a device in an own error": (failure("ValueError", "cuda is missing"), "raise ValueError"),
 }
