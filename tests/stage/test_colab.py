@@ -127,8 +127,8 @@ def notebook(number: str, **parameters: Any) -> nbformat.NotebookNode:
     return read
 
 
-def short(outputs: list[Any]) -> str:
-    """Return what went wrong, and what the set-up cell printed."""
+def set_up_in(outputs: list[Any]) -> str:
+    """Return what the set-up cell printed, after a look that nothing went wrong."""
     wrong = [output for output in outputs if output.output_type == "error"]
     wrong += [output for output in outputs if output.get("name") == "stderr"]
     assert not wrong
@@ -141,9 +141,17 @@ def test_a_notebook_runs_with_the_wheel_next_to_it(
 ) -> None:
     shutil.copy(wheel, session.content)
     outputs = session.run(notebook(number, **SHORT[number]))
-    assert short(outputs) == "cifar_lab: installed from a wheel\n"
+    assert set_up_in(outputs) == "cifar_lab: installed from a wheel\n"
     assert session.installed() == ["cifar_lab"]
     assert "runs" in [path.name for path in session.content.iterdir()]
+
+
+@pytest.mark.real_data
+def test_notebook_01_runs_whole_on_cifar_10(session: Session, wheel: Path, real_root: Path) -> None:
+    shutil.copy(wheel, session.content)
+    outputs = session.run(notebook("01", dataset="cifar10", data_folder=str(real_root.resolve())))
+    assert set_up_in(outputs) == "cifar_lab: installed from a wheel\n"
+    assert "SYNTHETIC" not in str(outputs)
 
 
 @pytest.mark.parametrize("number", ["02", "04"])
@@ -155,7 +163,7 @@ def test_a_notebook_runs_with_the_wheel_on_drive_and_copies_go_there(
     shutil.copy(wheel, session.drive / "course")
     folders = {"package_folder": f"{DRIVE}/course", "backup_folder": f"{DRIVE}/mine"}
     outputs = session.run(notebook(number, **SHORT[number], **folders))
-    assert short(outputs).endswith("cifar_lab: installed from a wheel\n")
+    assert set_up_in(outputs).endswith("cifar_lab: installed from a wheel\n")
     assert session.installed() == ["cifar_lab"]
     assert any((session.drive / "mine").iterdir())
 
