@@ -144,7 +144,8 @@ class WhitenedResNet(nn.Module):
 
 def global_max(features: Tensor) -> Tensor:
     """Map features (N, C, H, W) to each channel's maximum, (N, C); see `WhitenedResNet`."""
-    if torch.compiler.is_compiling():
+    is_exporting = getattr(torch.compiler, "is_exporting", bool)  # since PyTorch 2.7
+    if torch.compiler.is_compiling() and not is_exporting():  # an exported network keeps its layers
         return features.flatten(2).max(dim=2).values
     return features.amax(dim=(2, 3))
 
