@@ -37,7 +37,9 @@ def wheel() -> tuple[str, bytes]:
     """
     installed, content = _installed(), io.BytesIO()
     base = f"cifar_lab-{cifar_lab.__version__}"
-    described = {"METADATA": installed.read_text("METADATA") or "", "WHEEL": WHEEL}
+    # The second is of a checkout that Python runs in, before what is installed.
+    metadata = installed.read_text("METADATA") or installed.read_text("PKG-INFO")
+    described = {"METADATA": metadata or "", "WHEEL": WHEEL}
     described["entry_points.txt"] = installed.read_text("entry_points.txt") or ""
     files = [*package_files()]
     files += [(f"{base}.dist-info/{name}", text.encode()) for name, text in described.items()]
