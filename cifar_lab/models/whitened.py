@@ -102,7 +102,8 @@ class WhitenedResNet(nn.Module):
     `torch.compile` in half precision, `amax` gives NaN gradients: code that is fused compares
     numbers before rounding with the maximum after it, finds none equal, and divides by their number
     (PyTorch's issue 186799; seen on the CPU with 2.4.1 and 2.14.1; in fp32 they were right). So a
-    compiled network takes `max`, whose gradient goes to one of the equal maxima.
+    network that is compiled in half precision takes `max`, whose gradient goes to one of the equal
+    maxima. In fp32 it stays `amax`, also in an exported program.
 
     Args:
         stages: The stages, in order.
@@ -144,8 +145,7 @@ class WhitenedResNet(nn.Module):
 
 def global_max(features: Tensor) -> Tensor:
     """Map features (N, C, H, W) to each channel's maximum, (N, C); see `WhitenedResNet`."""
-    is_exporting = getattr(torch.compiler, "is_exporting", bool)  # since PyTorch 2.7
-    if torch.compiler.is_compiling() and not is_exporting():  # an exported network keeps its layers
+    if torch.compiler.is_compiling() and features.dtype != torch.float32:
         return features.flatten(2).max(dim=2).values
     return features.amax(dim=(2, 3))
 
