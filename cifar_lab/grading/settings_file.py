@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cifar_lab.grading.checks.table import checks_of
+from cifar_lab.grading.course_file import read_course_file
 from cifar_lab.grading.settings import LIMITS, Settings
 from cifar_lab.utils.errors import unknown_name
-from cifar_lab.utils.files import read_text
 
 if TYPE_CHECKING:
     import pytest
@@ -27,7 +26,7 @@ def read_settings(path: Path | None, **given: Any) -> Settings:
     Raises:
         ValueError: The file can't be read, or a name or value in it is none of the settings'.
     """
-    content: dict[str, Any] = {} if path is None else _read(path)
+    content: dict[str, Any] = {} if path is None else read_course_file(path, "settings")
     content |= {name: value for name, value in given.items() if value is not None}
     known = {one.name for one in fields(Settings)}
     for name in content:
@@ -61,21 +60,3 @@ def settings_of(config: pytest.Config) -> Settings:
         dataset=option("dataset"),
         data_folder=option("data"),
     )
-
-
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        text = read_text(path)
-        if path.suffix.lower() == ".json":
-            content = json.loads(text)
-        else:
-            try:
-                import tomllib
-            except ImportError as error:
-                raise ValueError("TOML needs Python 3.11; write the settings as .json") from error
-            content = tomllib.loads(text)
-    except (OSError, ValueError) as error:
-        raise ValueError(f"The settings in {path} can't be read: {error}.") from error
-    if not isinstance(content, dict):
-        raise ValueError(f"{path} holds a {type(content).__name__}; expected names and values.")
-    return content
