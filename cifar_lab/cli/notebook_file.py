@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from cifar_lab.utils.address import without_address
 from cifar_lab.utils.files import read_text
 
 if TYPE_CHECKING:
@@ -89,9 +89,5 @@ def code_digest(notebook: NotebookNode) -> str:
 
     The address from which the package is installed is left out: `cifar-lab adopt` may change it.
     """
-    sources = [
-        re.sub(r"(?m)^ADDRESS = .*$", "", cell.source)
-        for cell in notebook.cells
-        if cell.cell_type == "code"
-    ]
+    sources = [without_address(cell.source) for cell in notebook.cells if cell.cell_type == "code"]
     return hashlib.sha256("\0".join(sources).encode()).hexdigest()

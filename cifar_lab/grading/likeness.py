@@ -14,6 +14,8 @@ from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from pathlib import Path
 
+from cifar_lab.utils.address import without_address
+
 GIVEN = Path(__file__).with_name("given_cells.txt")  # digests, one a line
 FEWEST_LINES = 3
 TOKENS_OF_A_LINE = 20  # a statement over several lines counts as several, however it is wrapped
@@ -65,7 +67,7 @@ def code_cell_digest(source: str) -> str | None:
         A SHA-256 in hexadecimal digits; None for cells with fewer than three lines of code, where
         imports, comments and IPython's commands don't count.
     """
-    statements = list(_statements(_tokens(source[:LONGEST_CELL])))
+    statements = list(_statements(_tokens(without_address(source[:LONGEST_CELL]))))
     statements = [one for one in statements if one[0][1] not in ("import", "from")]
     lines = sum(max(1, len(one) // TOKENS_OF_A_LINE) for one in statements)
     if lines < FEWEST_LINES:

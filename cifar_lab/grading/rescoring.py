@@ -12,9 +12,9 @@ from cifar_lab.grading.verdicts import PASSED, Grade, Verdict
 def rescored(grade: Grade, settings: Settings) -> Grade | None:
     """Return a grade with the points that settings give.
 
-    Whoever earned a part of a check's points earns the same part of the others. Give it the grade
-    as it was found, not one that it has returned: each time, points are rounded to a tenth, and a
-    check with 0 points is left out.
+    A student who earned a part of a check's points earns the same part of the others. Give it the
+    grade as it was found, not one that it has returned: each time, points are rounded to a tenth,
+    and a check with 0 points is left out.
 
     Args:
         grade: Grader's own grade, by any points.

@@ -149,19 +149,16 @@ def test_the_command_says_nothing_but_what_an_instructor_reads(
     assert result.stderr == ""
 
 
+def grading(submissions: Path, out: Path) -> list[str | Path]:
+    """The command's arguments, without any dataset."""
+    return [submissions, "--assignment", "a", "--out", out, "--data", out / "no dataset"]
+
+
 def test_one_student_is_graded_again_and_the_others_are_kept(
     unreadable_class: Path, tmp_path: Path, grade_here: Callable[..., Said]
 ) -> None:
     out = tmp_path / "out"
-    arguments = [
-        unreadable_class,
-        "--assignment",
-        "a",
-        "--out",
-        out,
-        "--data",
-        tmp_path / "nothing",
-    ]
+    arguments = grading(unreadable_class, out)
     grade_here(*arguments)
     times = {path: path.stat().st_mtime_ns for path in out.glob("*/grade.json")}
     (unreadable_class / "carl" / "notebook.ipynb").write_text("changed")
@@ -182,15 +179,7 @@ def test_the_instructors_word_and_other_points_run_nothing_again(
     unreadable_class: Path, tmp_path: Path, grade_here: Callable[..., Said]
 ) -> None:
     out = tmp_path / "out"
-    arguments = [
-        unreadable_class,
-        "--assignment",
-        "a",
-        "--out",
-        out,
-        "--data",
-        tmp_path / "nothing",
-    ]
+    arguments = grading(unreadable_class, out)
     grade_here(*arguments)
     report = out / "anna" / "report.html"
     before, untouched = report.read_bytes(), (out / "bert" / "report.html").stat().st_mtime_ns

@@ -1,4 +1,4 @@
-"""HTML and SVG in which every text is escaped, and nothing unseen is left, whoever wrote it."""
+"""HTML and SVG in which every text is escaped, and nothing unseen is left."""
 
 from __future__ import annotations
 

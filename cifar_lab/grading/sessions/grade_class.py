@@ -141,7 +141,7 @@ def _graded(
     only: Sequence[str],
     overrides: Path | None,
 ) -> Results:
-    """Grade whoever has no current grade, or those that are asked for, and write the results."""
+    """Grade all without a current grade, or those that are asked for, and write the results."""
     from cifar_lab.grading.sessions import class_results
     from cifar_lab.grading.sessions.class_list import ClassList
     from cifar_lab.grading.sessions.running import run_session
