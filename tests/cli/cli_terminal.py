@@ -32,7 +32,7 @@ def press_ctrl_c(
         fcntl.ioctl(0, termios.TIOCSCTTY, 0)
 
     process = subprocess.Popen(
-        [sys.executable, "-m", "cifar_lab.cli", *command],
+        [sys.executable, "-m", "cifar_lab", *command],
         stdin=theirs,
         stdout=theirs,
         stderr=theirs,

@@ -23,7 +23,7 @@ def complete(line: str, folder: Path) -> list[str]:
         "COMP_LINE": line,
         "COMP_POINT": str(len(line)),
     }
-    command = [sys.executable, "-m", "cifar_lab.cli"]
+    command = [sys.executable, "-m", "cifar_lab"]
     subprocess.run(command, cwd=folder, env=environment, check=True, capture_output=True)
     return [word.strip() for word in answers.read_text().split("\n")]
 

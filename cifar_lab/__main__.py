@@ -1,4 +1,4 @@
-"""The command line, as `python -m cifar_lab.cli`."""
+"""The command line, as `python -m cifar_lab`."""
 
 import sys
 

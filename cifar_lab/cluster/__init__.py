@@ -1,0 +1,1 @@
+"""Dask: many runs and many submissions on many machines."""
