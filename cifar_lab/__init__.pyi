@@ -2,6 +2,7 @@
 from . import (
     benchmark,
     cli,
+    cluster,
     data,
     evaluation,
     experiments,
