@@ -17,7 +17,7 @@ __version__ = "0.1.0"
 __getattr__, _, __all__ = lazy_loader.attach_stub(__name__, __file__)
 
 # `from cifar_lab import *` brings no rooms, whose names are those of many a notebook's variables.
-ROOMS = {"benchmark", "cli", "data", "evaluation", "experiments"}
+ROOMS = {"benchmark", "cli", "cluster", "data", "evaluation", "experiments"}
 ROOMS |= {"grading", "models", "reporting", "training", "utils"}
 __all__ = sorted(set(__all__) - ROOMS)
 
