@@ -24,9 +24,10 @@ from cifar_lab.data.cifar import CIFAR100_SUPERCLASSES
 from cifar_lab.data.datasets import load
 from cifar_lab.data.image_set import ImageSet, Role
 from cifar_lab.models.counting import MAX_PARAMETERS, count_parameters
-from cifar_lab.models.forward import check_logits, device_of, logits_in, run_model
+from cifar_lab.models.forward import check_logits, device_of
 from cifar_lab.models.inspection import evaluation_mode, materialize, require_network
 from cifar_lab.models.layout import find_layout, is_written_here
+from cifar_lab.models.views import check_views, logits_of_views
 from cifar_lab.utils.plain import as_whole
 
 EVALUATION_BATCH_SIZE = 500
@@ -34,7 +35,11 @@ TRIED_IMAGES = 16  # enough of the first batch to see in which memory layout the
 
 
 def predict(
-    model: nn.Module, data: ImageSet | Loader, batch_size: int = EVALUATION_BATCH_SIZE
+    model: nn.Module,
+    data: ImageSet | Loader,
+    batch_size: int = EVALUATION_BATCH_SIZE,
+    *,
+    views: str = "single",
 ) -> tuple[Tensor, Tensor]:
     """Return the model's logits for all images, and the labels, in the data's order.
 
@@ -45,13 +50,16 @@ def predict(
             with them; its mode is restored afterwards.
         data: An image set, or a loader of (images, labels), which has its own batches.
         batch_size: The number of images in a batch of an image set.
+        views: "single"; or "mirror" or "six" for the mean of the logits over so many views of each
+            image, which takes two or six times as long: see `cifar_lab.models.views`.
 
     Returns:
         The logits (N, num_classes) and the labels (N,), both on the CPU.
 
     Raises:
         ValueError, TypeError: There are no batches, they are not images and labels, or the model's
-            outputs don't match the classes; or the model is a class, not a network.
+            outputs don't match the classes; or the model is a class, not a network; or there are
+            no views of that name.
 
     Example:
         >>> import cifar_lab as lab
@@ -62,6 +70,7 @@ def predict(
         True
     """
     require_network(model)
+    check_views(views)
     device = device_of(model)
     num_classes = num_classes_of(data)
     logits, labels = torch.empty(0, device=device), torch.empty(0, dtype=torch.int64, device=device)
@@ -76,7 +85,7 @@ def predict(
             if number == 0 and device.type == "cpu" and is_written_here(model):
                 layout = find_layout(model, batch_images[:TRIED_IMAGES])
                 stack.enter_context(layout.within(model))
-            batch_logits = logits_in(run_model(model, batch_images))[0]
+            batch_logits = logits_of_views(model, batch_images, views)
             check_logits(batch_logits, batch_labels, num_classes)
             check_class_numbers(batch_labels)
             # Joined at once: many small tensors would fragment the memory.
@@ -85,7 +94,7 @@ def predict(
     return logits.cpu(), labels.cpu()
 
 
-def test_accuracy(model: nn.Module, loader: ImageSet | Loader) -> float:
+def test_accuracy(model: nn.Module, loader: ImageSet | Loader, *, views: str = "single") -> float:
     """Return the top-1 accuracy in percent: the share of images whose largest logit is the label's.
 
     The name is that of assignment A's function; the images may have any role. Errors are those of
@@ -94,6 +103,8 @@ def test_accuracy(model: nn.Module, loader: ImageSet | Loader) -> float:
     Args:
         model: Takes float images (N, 3, H, W) in [0, 1] and returns logits (N, num_classes).
         loader: An image set, or a loader of (images, labels).
+        views: "single"; or "mirror" or "six", as in `predict`. Say so with such a figure: the same
+            weights are a point better, and inference takes two or six times as long.
 
     Example:
         >>> import cifar_lab as lab
@@ -102,7 +113,7 @@ def test_accuracy(model: nn.Module, loader: ImageSet | Loader) -> float:
         >>> 0 <= accuracy <= 100
         True
     """
-    return _percent_right(*predict(model, loader))
+    return _percent_right(*predict(model, loader, views=views))
 
 
 def accuracy_and_loss(model: nn.Module, loader: ImageSet | Loader) -> tuple[float, float]:

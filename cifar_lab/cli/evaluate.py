@@ -29,7 +29,8 @@ def add_command(commands: Commands) -> None:
         description="Measure trained weights on the test set: those that come with the package, "
         "by the experiment's name, or those of a run, by its folder.",
         epilog="examples: cifar-lab evaluate cifar10-frontier-wide; "
-        "cifar-lab evaluate runs/mine/seed-0 --model my_net.py:MyNet",
+        "cifar-lab evaluate runs/mine/seed-0 --model my_net.py:MyNet; "
+        "cifar-lab evaluate cifar100-frontier --views six",
     )
     name = parser.add_argument("name", metavar="NAME", help="an experiment, or the folder of a run")
     offer(name, FACTS, folders=True)
@@ -38,6 +39,13 @@ def add_command(commands: Commands) -> None:
         metavar="FILE.py:CLASS",
         help="of a run of a custom network: the file and the class or function in it that builds "
         "the network without arguments; the file is executed",
+    )
+    parser.add_argument(
+        "--views",
+        choices=("single", "mirror", "six"),
+        default="single",
+        help="average the logits over several views of each image: it and its mirror image, or "
+        "these also shifted by a pixel, twice; two or six times the work (by default: single)",
     )
     add_device(parser)
     add_data(parser)
@@ -75,7 +83,8 @@ def _evaluate_run(folder: Path, options: argparse.Namespace) -> None:
     assert result.model is not None
     accuracy, where = _measure(result.model, result.dataset, options)
     print(f"{folder} ({result.title}, seed {result.seed}): {where}")
-    print(_compared(result, accuracy))
+    if options.views == "single":  # as a run measures
+        print(_compared(result, accuracy))
 
 
 def _check_is_run(folder: Path) -> None:
@@ -126,8 +135,9 @@ def _measure(model: nn.Module, dataset: str, options: argparse.Namespace) -> tup
     from cifar_lab.utils.devices import as_device
 
     data = load(dataset, options.data)
-    accuracy = test_accuracy(model.to(as_device(options.device)), data.test)
+    accuracy = test_accuracy(model.to(as_device(options.device)), data.test, views=options.views)
+    many = "" if options.views == "single" else f" with views={options.views!r},"
     return accuracy, (
-        f"{count_parameters(model):,} parameters, test accuracy {accuracy:.2f} % "
+        f"{count_parameters(model):,} parameters, test accuracy {accuracy:.2f} %{many} "
         f"on the {len(data.test):,} test images of {DATASETS[data.name].title}"
     )
