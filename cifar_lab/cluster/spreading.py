@@ -37,11 +37,11 @@ def spread(
     *,
     workers: Collection[str],
     attempts: int = 3,
-    on_result: Callable[[str, Any], None],
-    on_failure: Callable[[str, BaseException], None],
-    on_lost: Callable[[str, str], None] | None = None,
+    on_result: Callable[[str, Any], object],
+    on_failure: Callable[[str, BaseException], object],
+    on_lost: Callable[[str, str], object] | None = None,
     refuse: Callable[[], str | None] | None = None,
-    on_refused: Callable[[str, str], None] | None = None,
+    on_refused: Callable[[str, str], object] | None = None,
     patience: float = PATIENCE,
 ) -> None:
     """Run a function once for each task, each on one worker, and hand the results over.
@@ -81,8 +81,9 @@ def spread(
                     known |= new
                     usable, refused = usable_workers(client, refuse=refuse, among=new)
                     work.add(usable, present)
-                    for address, reason in refused.items() if on_refused else ():
-                        on_refused(address, reason)
+                    if on_refused is not None:
+                        for address, reason in refused.items():
+                            on_refused(address, reason)
                 work.add(known.intersection(workers), present)
                 last_seen = time.monotonic() if work.workers else last_seen
                 next_look = time.monotonic() + LOOK
@@ -145,9 +146,9 @@ class _Work:
     function: Callable[..., Any]
     tasks: dict[str, tuple[Any, ...]]
     attempts: int
-    on_result: Callable[[str, Any], None]
-    on_failure: Callable[[str, BaseException], None]
-    on_lost: Callable[[str, str], None] | None
+    on_result: Callable[[str, Any], object]
+    on_failure: Callable[[str, BaseException], object]
+    on_lost: Callable[[str, str], object] | None
     waiting: deque[str] = field(default_factory=deque)
     again: deque[str] = field(default_factory=deque)
     losses: dict[str, int] = field(default_factory=dict)
