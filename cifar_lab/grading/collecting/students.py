@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from cifar_lab.grading.reports.readable import shown_name
 from cifar_lab.utils.errors import unknown_name
 
 
@@ -94,7 +95,7 @@ class Collected:
                 f"{name!r} may be {' or '.join(repr(one.folder) for one in found)}; give that name."
             )
         if not found:
-            raise unknown_name("student", name, (one.folder for one in self.students))
+            raise unknown_name("student", name, (shown_name(one.folder) for one in self.students))
         return found[0]
 
 

@@ -7,10 +7,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from cifar_lab.grading.rescoring import rescored
-from cifar_lab.grading.sessions.grade import fingerprint
 from cifar_lab.grading.settings import Settings
-from cifar_lab.grading.verdicts import Grade
 from cifar_lab.utils.files import write_text
 
 
@@ -53,10 +50,3 @@ def write_settings(settings: Settings, path: Path) -> None:
         else:
             content[name] = str(given.resolve())
     write_text(path, json.dumps(content))
-
-
-def is_current(grade: Grade | None, folder: Path, settings: Settings) -> bool:
-    """Return whether a grade is of these files, checks and settings, whatever the points."""
-    if grade is None or rescored(grade, settings) is None:
-        return False
-    return grade.fingerprint == fingerprint(folder, settings)

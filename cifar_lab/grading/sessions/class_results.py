@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,8 +13,7 @@ from cifar_lab.grading.overrides import Overrides
 from cifar_lab.grading.reports import CLASS, GRADES, read_grade, write_class, write_reports
 from cifar_lab.grading.reports.readable import shown_name
 from cifar_lab.grading.rescoring import rescored
-from cifar_lab.grading.sessions.class_list import is_current
-from cifar_lab.grading.sessions.class_session import GRADER_ERROR_FILE, SHOWN
+from cifar_lab.grading.sessions.keeping import GRADER_ERROR_FILE, SHOWN, is_current, keep_error
 from cifar_lab.grading.settings import Settings
 from cifar_lab.grading.verdicts import Grade
 from cifar_lab.utils.console import say
@@ -122,10 +120,8 @@ def write_results(results: Results, collected: Collected, out: Path) -> None:
 def keep_errors(out: Path, failed: Mapping[str, str]) -> None:
     """Write down the grader's errors whose worker died, or could not write them itself."""
     for name, error in failed.items():
-        path = out / name / GRADER_ERROR_FILE
-        if not path.exists():
-            with suppress(OSError):
-                write_text(path, error)
+        if not (out / name / GRADER_ERROR_FILE).exists():
+            keep_error(error, out / name)
 
 
 def tell(results: Results, collected: Collected, out: Path, minutes: float) -> None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import traceback
-from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,16 +15,12 @@ from typing import Any
 import pytest
 
 from cifar_lab.grading.isolation.sandbox import isolation_level
-from cifar_lab.grading.reports import GRADE, read_grade, summary, write_reports
-from cifar_lab.grading.rescoring import rescored
-from cifar_lab.grading.sessions.class_list import ClassList, is_current
+from cifar_lab.grading.reports import summary
+from cifar_lab.grading.sessions.class_list import ClassList
 from cifar_lab.grading.sessions.grade import grade_submission
+from cifar_lab.grading.sessions.keeping import forget, keep, keep_error, kept_grade
 from cifar_lab.grading.settings_file import settings_of
-from cifar_lab.utils.files import write_text
 
-GRADER_ERROR_FILE = "grader-error.txt"
-SHOWN = ".shown"  # in a student's results: digest of the grade that pages show, if another one
-KEPT = "unchanged: "
 ISOLATION = "CIFAR_LAB_ISOLATION"  # of the controlling process; none of its workers may have less
 
 
@@ -43,18 +38,15 @@ def test_has_a_grade(name: str, request: pytest.FixtureRequest, record_property:
         raise OSError(f"This process has the isolation {isolation_level()}, not the class's.")
     folder, reports = class_.folders[name], out / name
     settings = settings_of(request.config)
-    grade = read_grade(reports)
-    if grade is not None and not class_.again and is_current(grade, folder, settings):
-        record_property("summary", KEPT + summary(rescored(grade, settings) or grade))
+    kept = None if class_.again else kept_grade(reports, folder, settings)
+    if kept is not None:
+        record_property("summary", kept)
         return
     try:
-        for earlier in (GRADE, SHOWN):
-            (reports / earlier).unlink(missing_ok=True)
+        forget(reports)
         grade = replace(grade_submission(folder, settings), submission=name)
-        write_reports(grade, reports)
+        keep(grade, reports)
     except Exception:
-        with suppress(OSError):
-            write_text(reports / GRADER_ERROR_FILE, traceback.format_exc())
+        keep_error(traceback.format_exc(), reports)
         raise
-    (reports / GRADER_ERROR_FILE).unlink(missing_ok=True)
     record_property("summary", summary(grade))

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import time
-from functools import cache
 from pathlib import Path
 
 import torch
@@ -15,11 +12,9 @@ from cifar_lab.grading.checks.table import CHECKS, checks_of
 from cifar_lab.grading.evidence import Evidence
 from cifar_lab.grading.facts import facts_of
 from cifar_lab.grading.isolation.sandbox import isolation_level
-from cifar_lab.grading.outcomes import test_images
-from cifar_lab.grading.packages import installed_packages
 from cifar_lab.grading.reports.readable import readable
+from cifar_lab.grading.sessions.fingerprint import fingerprint
 from cifar_lab.grading.settings import Settings
-from cifar_lab.grading.submissions.submission import Submission
 from cifar_lab.grading.verdicts import (
     BLOCKED,
     FAILED,
@@ -123,35 +118,3 @@ def as_grade(
         fingerprint=of_files,
         facts=facts_of(evidence),
     )
-
-
-def fingerprint(folder: Path, settings: Settings) -> str:
-    """Return a text that differs where the submission, a check or a setting differs.
-
-    It tells nothing of the points: others are another sum of the same verdicts, for which nothing
-    has to run again (`rescoring.rescored`, which also tells where a check is missing).
-    """
-    parts = [Submission(folder).fingerprint(), checks_version(), str(torch.__version__)]
-    given = {name: value for name, value in settings.to_dict().items() if name != "points"}
-    parts.append(json.dumps(given, sort_keys=True))
-    parts.append(f"test images: {_has_test_images(settings)}")  # without them no accuracy is found
-    parts += [isolation_level(), *installed_packages()]
-    return hashlib.sha256("\n".join(parts).encode()).hexdigest()
-
-
-def _has_test_images(settings: Settings) -> bool:
-    try:
-        test_images(settings)
-    except NotMadeError:
-        return False
-    return True
-
-
-@cache
-def checks_version() -> str:
-    """Return the SHA-256 of the grading's own files."""
-    sha = hashlib.sha256()
-    files = (path for path in Path(__file__).parents[1].rglob("*") if path.suffix in (".py", ".md"))
-    for path in sorted(files):
-        sha.update(path.name.encode() + path.read_bytes())
-    return sha.hexdigest()

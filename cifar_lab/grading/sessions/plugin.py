@@ -13,7 +13,9 @@ from cifar_lab.grading.checks.table import checks_of
 from cifar_lab.grading.evidence import Evidence
 from cifar_lab.grading.isolation.sandbox import isolation_level
 from cifar_lab.grading.reports import details, summary, write_reports
-from cifar_lab.grading.sessions.grade import as_grade, fingerprint, judge
+from cifar_lab.grading.reports.readable import shown_name
+from cifar_lab.grading.sessions.fingerprint import fingerprint
+from cifar_lab.grading.sessions.grade import as_grade, judge
 from cifar_lab.grading.sessions.grade_class import process_warning
 from cifar_lab.grading.settings_file import settings_of
 from cifar_lab.grading.verdicts import BLOCKED, FAILED, PASSED, Grade, Verdict
@@ -110,7 +112,7 @@ class Grading:
         if isolation_level() != "bubblewrap":
             terminalreporter.line(process_warning())
         if grade is not None:
-            terminalreporter.line(f"{grade.submission}: {summary(grade)}")
+            terminalreporter.line(f"{shown_name(grade.submission)}: {summary(grade)}")
         elif self.errors:
             terminalreporter.line("No grade: the grader itself failed. See the errors above.")
         else:

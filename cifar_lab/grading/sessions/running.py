@@ -38,7 +38,7 @@ def require_pytest() -> None:
 
 
 class Progress:
-    """A pytest plugin of the controlling process that prints one line for each submission.
+    """One line for each submission; a pytest plugin of the controlling process where one runs.
 
     Attributes:
         names: Names of the submissions.
@@ -51,17 +51,26 @@ class Progress:
         self.seen: set[str] = set()
         self.failed: dict[str, str] = {}
 
+    def tell(self, name: str, line: str) -> None:
+        """Print a submission's line: its points, say."""
+        self.seen.add(name)
+        say(f"[{len(self.seen)}/{len(self.names)}] {shown_name(name)}: {line}")
+
+    def tell_failure(self, name: str, error: str, line: str = "GRADER ERROR, no grade") -> None:
+        """Print that the grader itself failed at a submission."""
+        self.failed[name] = error
+        self.tell(name, line)
+
     def pytest_runtest_logreport(self, report: Any) -> None:
         """Print a submission's points, or that the grader failed at it."""
         if report.when != "call" and not report.failed:
             return
         number = re.search(r"\[(\d+)\]", report.nodeid)  # a worker that died tells nothing else
         name = self.names[int(number[1])] if number else report.nodeid
-        self.seen.add(name)
-        line = dict(report.user_properties).get("summary", "GRADER ERROR, no grade")
         if report.failed:
-            self.failed[name] = str(report.longrepr)
-        say(f"[{len(self.seen)}/{len(self.names)}] {shown_name(name)}: {line}")
+            self.tell_failure(name, str(report.longrepr))
+        else:
+            self.tell(name, dict(report.user_properties)["summary"])
 
     def pytest_collectreport(self, report: Any) -> None:
         """Print why a worker could not even begin."""

@@ -11,6 +11,7 @@ from cifar_lab.data.cifar import DATASETS
 from cifar_lab.experiments.facts import ASSIGNMENTS
 from cifar_lab.experiments.submission import MANIFEST
 from cifar_lab.grading.reports import text_table
+from cifar_lab.grading.reports.readable import shown_name
 from cifar_lab.grading.sessions.grade import grade_submission
 from cifar_lab.grading.settings import Settings
 from cifar_lab.utils.files import user_path
@@ -52,7 +53,10 @@ def check_submission(
         data_folder=None if data_folder is None else user_path(data_folder),
     )
     for name in _replaced_since(folder, content):
-        print(f"{name} is not the file that cifar_lab.submit wrote: submit again, or hand in both.")
+        print(
+            f"{shown_name(name)} is not the file that cifar_lab.submit wrote: submit again, or "
+            "hand in both."
+        )
     print(f"Checking {folder} as the grader will; this takes a minute or two.", flush=True)
     grade = grade_submission(folder, settings, notebook_missing_is_open=True)
     print(text_table(grade))
