@@ -29,6 +29,7 @@ from cifar_lab.models.inspection import evaluation_mode, materialize, require_ne
 from cifar_lab.models.layout import find_layout, is_written_here
 from cifar_lab.models.views import check_views, logits_of_views
 from cifar_lab.utils.plain import as_whole
+from cifar_lab.utils.ranks import ALONE, Ranks
 
 EVALUATION_BATCH_SIZE = 500
 TRIED_IMAGES = 16  # enough of the first batch to see in which memory layout the network can compute
@@ -116,10 +117,22 @@ def test_accuracy(model: nn.Module, loader: ImageSet | Loader, *, views: str = "
     return _percent_right(*predict(model, loader, views=views))
 
 
-def accuracy_and_loss(model: nn.Module, loader: ImageSet | Loader) -> tuple[float, float]:
-    """Return `test_accuracy` and the images' mean cross-entropy, from the same logits."""
+def accuracy_and_loss(
+    model: nn.Module, loader: ImageSet | Loader, ranks: Ranks = ALONE
+) -> tuple[float, float]:
+    """Return `test_accuracy` and the images' mean cross-entropy, from the same logits.
+
+    Args:
+        model: Takes float images (N, 3, H, W) in [0, 1] and returns logits (N, num_classes).
+        loader: An image set, or a loader of (images, labels): this process's share of the images.
+        ranks: The processes that measure together; all get the figures of all images.
+    """
     logits, labels = predict(model, loader)
-    return _percent_right(logits, labels), functional.cross_entropy(logits, labels).item()
+    right = int((logits.argmax(dim=1) == labels).sum())
+    loss = functional.cross_entropy(logits, labels).item()
+    sums = ranks.gather((right, loss * len(labels), len(labels)))
+    all_right, all_losses, count = map(sum, zip(*sums, strict=True))
+    return 100 * (all_right / count), all_losses / count
 
 
 test_accuracy.__test__ = False  # type: ignore[attr-defined]  # pytest: not a test, in spite of its name

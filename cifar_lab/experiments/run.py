@@ -12,7 +12,8 @@ from torch import nn
 from cifar_lab.data.datasets import load
 from cifar_lab.data.image_set import Data, split
 from cifar_lab.data.leakage import identity, labels_identity
-from cifar_lab.evaluation import test_accuracy
+from cifar_lab.data.shares import share_of_data
+from cifar_lab.evaluation import accuracy_and_loss
 from cifar_lab.experiments.catalog import Experiment, find_experiment
 from cifar_lab.experiments.folders import RESULT, WEIGHTS
 from cifar_lab.experiments.results import Result
@@ -29,10 +30,12 @@ from cifar_lab.training.loop import fit
 from cifar_lab.training.precision import resolve_precision
 from cifar_lab.training.progress import Callback
 from cifar_lab.training.recipe import Recipe
+from cifar_lab.training.sharing import copy_model_from_first
 from cifar_lab.utils.console import say
 from cifar_lab.utils.devices import as_device
 from cifar_lab.utils.environment import describe_environment, peak_memory_mib
 from cifar_lab.utils.files import user_path
+from cifar_lab.utils.ranks import join_ranks
 from cifar_lab.utils.seeding import check_seed, seed_everything
 
 
@@ -51,6 +54,8 @@ def run(
     callback: Callback | None = None,
 ) -> Result:
     """Train an experiment's model and measure it on the test set.
+
+    Several processes that torchrun started share the run, as in `fit`; the first one writes.
 
     Args:
         experiment: Name of an experiment, such as "cifar10-mlp", or a custom `Experiment`.
@@ -99,12 +104,13 @@ def run(
     if resume and again:
         raise ValueError("resume=True takes what is there, again=True a new folder; give one.")
     seed, device = check_seed(seed), as_device(device)
+    ranks = join_ranks()
     data = data or load(experiment.dataset)
     seed_everything(seed)
     model = experiment.build_model(data.train.num_classes)
     planned = _planned(experiment, model, data, recipe or experiment.recipe, seed, device)
     image_flops = count_training_flops(model)
-    tell = say if progress else _silent
+    tell = say if progress and ranks.is_first else _silent
     tell(
         f"{experiment.name} (seed {seed}) on {data.name}: {planned.parameters:,} parameters, "
         f"{planned.macs:,} MACs"
@@ -117,11 +123,17 @@ def run(
     planned = replace(planned, images=f"{identity(train)}, {labels_identity(train)}")
     folder = RunFolder()
     if out is not None:
-        folder = RunFolder.open(user_path(out), planned, resume=resume, again=again, backup=backup)
+        folder = ranks.from_first(
+            lambda: RunFolder.open(
+                user_path(out), planned, resume=resume, again=again, backup=backup
+            ),
+            told=RunFolder.for_others,
+        )
     if folder.note:
         tell(folder.note)
     finished = folder.finished(model)
     if finished is not None:
+        copy_model_from_first(ranks, model)
         tell(f"Already trained: loaded from {folder.path}. {_test_line(finished)}")
         return replace(finished, model=model.to(device))
 
@@ -152,12 +164,12 @@ def run(
     result = replace(
         planned,
         history=history,
-        test_accuracy=test_accuracy(model, test),
+        test_accuracy=accuracy_and_loss(model, share_of_data(test, ranks, seed=seed), ranks)[0],
         test_uses=folder.earlier_tests
         + sum(record.test_accuracy is not None for record in history)
         + 1,
         seconds=sum(record.seconds for record in history),
-        precision=saved_precision(folder.checkpoint)
+        precision=ranks.from_first(lambda: saved_precision(folder.checkpoint))
         or resolve_precision(planned.recipe.precision, device),
         peak_memory_mib=peak_memory_mib(device),
         training_flops=image_flops * len(train) * len(history),

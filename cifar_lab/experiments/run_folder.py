@@ -42,6 +42,7 @@ class RunFolder:
             trained on; None without one.
         is_finished: Whether it is that of the run.
         note: A sentence on the choice of the folder; "" where it is the usual one.
+        writes: Whether this process writes the files: of several that share a run, the first does.
     """
 
     path: Path | None = None
@@ -49,6 +50,7 @@ class RunFolder:
     result: Result | None = None
     is_finished: bool = False
     note: str = ""
+    writes: bool = True
 
     @classmethod
     def open(
@@ -104,6 +106,10 @@ class RunFolder:
         result = None if state in (None, State.INTERRUPTED) else load_result(folder)
         return cls(folder, copies, result, is_finished=state is State.FINISHED, note=note)
 
+    def for_others(self) -> RunFolder:
+        """Return the folder as the other processes of the run have it, which write nothing."""
+        return replace(self, copies=None, writes=False)
+
     @property
     def checkpoint(self) -> Path | None:
         """The checkpoint's path; None where nothing is saved."""
@@ -118,15 +124,19 @@ class RunFolder:
         return self.result.test_uses - watched
 
     def finished(self, model: nn.Module) -> Result | None:
-        """Return a finished run's result, with its weights in the model; None if not finished."""
+        """Return a finished run's result, with its weights in the model; None if not finished.
+
+        Where this process writes nothing, the weights are still to be copied from the first one.
+        """
         if self.result is None or self.path is None or not self.is_finished:
             return None
-        load_weights(model, self.path / WEIGHTS)
+        if self.writes:
+            load_weights(model, self.path / WEIGHTS)
         return replace(self.result, model=model.eval())
 
     def save(self, result: Result) -> None:
         """Save the result and the weights of its model, and complete the copies."""
-        if self.path is not None and result.model is not None:
+        if self.writes and self.path is not None and result.model is not None:
             (self.path / RESULT).unlink(missing_ok=True)  # of a shorter run: not of these weights
             save_weights(result.model, self.path / WEIGHTS)
             result.save(self.path / RESULT)
@@ -139,6 +149,8 @@ class RunFolder:
 
     def leave(self) -> None:
         """Remove the folder if nothing was saved in it, or else complete the copies."""
+        if not self.writes:
+            return
         if self.path is not None and self.path.is_dir() and not any(self.path.iterdir()):
             self.path.rmdir()
         elif self.copies is not None:

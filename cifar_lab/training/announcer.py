@@ -46,8 +46,13 @@ class Announcer:
         self._done = len(state.history)
         self._estimate = TimeEstimate(steps, state.recipe.epochs - self._done, device)
 
-    def begin(self, checkpoint: str | Path | None) -> None:
-        """Say what will be trained, or that all is done already; start the clock."""
+    def begin(self, checkpoint: str | Path | None, sharing: str = "") -> None:
+        """Say what will be trained, or that all is done already; start the clock.
+
+        Args:
+            checkpoint: The file that the run is saved in; None for none.
+            sharing: A sentence on the processes that share the run; "" for none.
+        """
         if not self.enabled:
             return
         epochs = self._state.recipe.epochs - self._done
@@ -58,7 +63,7 @@ class Announcer:
         text = more if self._done else f"Training {counted(epochs, 'epoch')}"
         if not math.isinf(self._steps):
             text += f" of {self._steps:,} {'batch' if self._steps == 1 else 'batches'}"
-        say(f"{text} on {self._device} in {self._precision}.")
+        say(f"{text} on {self._device} in {self._precision}. {sharing}".rstrip())
         hint = busy_hint() if self._device.type == "cpu" else None
         if hint is not None:
             say(hint)

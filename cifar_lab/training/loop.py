@@ -29,6 +29,8 @@ from cifar_lab.training.precision import autocast
 from cifar_lab.training.prepare import prepare
 from cifar_lab.training.progress import Callback, refuse_uncallable
 from cifar_lab.training.recipe import Recipe
+from cifar_lab.training.sharing import copy_model_from_first, share_of_batch, sum_gradients
+from cifar_lab.utils.ranks import ALONE, Ranks
 
 
 def train_epoch(
@@ -41,6 +43,7 @@ def train_epoch(
     scaler: torch.amp.GradScaler | None = None,
     gradient_clip: float | None = None,
     after_step: Callable[[int], None] | None = None,
+    ranks: Ranks = ALONE,
 ) -> float:
     """Train on every batch once and return the mean of the batches' mean losses.
 
@@ -56,6 +59,7 @@ def train_epoch(
         gradient_clip: The largest norm of the gradients, which are scaled down to it; None for no
             limit.
         after_step: Is called after each step with the number of steps done in this epoch.
+        ranks: The processes that share each batch, as `fit` joins them; by default this one alone.
 
     Returns:
         The mean of the batches' mean losses, measured while the weights were changing.
@@ -85,12 +89,14 @@ def train_epoch(
     keep_averages_normal(optimizer)
     model.train()
     for images, labels in batches:
+        images, labels, weight = share_of_batch(ranks, images, labels)
         with autocast(device, precision):
             outputs = logits_in(run_model(model, images))
             check_logits(outputs[0], labels)
-            loss = batch_loss(loss_fn, outputs, labels)
+            loss = weight * batch_loss(loss_fn, outputs, labels)
         optimizer.zero_grad()
         scaler.scale(loss).backward()
+        loss = sum_gradients(ranks, model, optimizer, loss)
         if gradient_clip is not None:
             scaler.unscale_(optimizer)
             nn.utils.clip_grad_norm_(model.parameters(), gradient_clip)
@@ -126,6 +132,8 @@ def fit(
     On one machine and number of threads the run is a function of the model's weights, the images,
     the recipe and the seed. The global generators of PyTorch (from which dropout draws), numpy and
     Python are seeded at the start of each epoch.
+
+    In a script that torchrun starts, its processes share the run: see this folder's README.
 
     Args:
         model: Is moved to the device and trained in place; takes images (N, 3, H, W) in [0, 1].
@@ -166,6 +174,7 @@ def fit(
             checkpoint is damaged or that of another run; or the model is a class.
         FileExistsError: There is a checkpoint, and `resume` is False.
         TrainingDivergedError: The loss became NaN or infinite; the message says in which epoch.
+        ConnectionError: Under torchrun, another process of the run ended.
 
     Example:
         >>> import cifar_lab as lab
@@ -213,6 +222,7 @@ def fit(
                 scaler=state.scaler,
                 gradient_clip=recipe.gradient_clip,
                 after_step=setup.after_step,
+                ranks=setup.ranks,
             )
         record = setup.measure(train_loss, seconds=time.perf_counter() - start)
         state.add(record)
@@ -225,4 +235,5 @@ def fit(
     if recipe.reestimate_norms and isinstance(train, ImageSet):
         with setup.acceleration.within(model):
             reestimate_norms(model, train, seed=setup.seed)
+    copy_model_from_first(setup.ranks, model)
     return state.history

@@ -11,6 +11,7 @@ from cifar_lab.data.augment import Compose
 from cifar_lab.data.batches import Loader, as_loader
 from cifar_lab.data.image_set import ImageSet
 from cifar_lab.data.leakage import identity, labels_identity, refuse_test_images
+from cifar_lab.data.shares import share_of_data
 from cifar_lab.evaluation import EVALUATION_BATCH_SIZE
 from cifar_lab.models.counting import architecture_digest
 from cifar_lab.models.inspection import materialize, require_network
@@ -39,10 +40,17 @@ from cifar_lab.training.notices import point_out
 from cifar_lab.training.precision import resolve_precision, warn_if_slow
 from cifar_lab.training.recipe import Recipe
 from cifar_lab.training.setup import Setup
+from cifar_lab.training.sharing import (
+    begin_together,
+    describe_sharing,
+    refuse_differing_runs,
+    refuse_unshareable,
+)
 from cifar_lab.training.state import TrainingState
 from cifar_lab.training.whitening import compute_whitening
 from cifar_lab.utils.console import say
 from cifar_lab.utils.devices import as_device
+from cifar_lab.utils.ranks import Ranks, join_ranks
 from cifar_lab.utils.seeding import check_seed
 
 
@@ -69,7 +77,9 @@ def prepare(
     require_network(model)
     device = as_device(device)
     seed = check_seed(seed)
-    began = saved_precision(checkpoint) if resume and recipe.precision == "auto" else None
+    ranks = _join(recipe, seed=seed, resume=resume, train=train, validation=validation, test=test)
+    keeps = resume and recipe.precision == "auto"
+    began = ranks.from_first(lambda: saved_precision(checkpoint)) if keeps else None
     precision = _precision(recipe, device, began)
     _refuse(train, validation, test, recipe, device)
     loss = loss_function(loss_fn, recipe, device)
@@ -77,6 +87,7 @@ def prepare(
     model.to(device)
     loader = _training_loader(train, recipe, seed, device)
     images = first_batch(loader, device)[0]
+    refuse_unshareable(ranks, model, len(images))
     materialize(model, tuple(images.shape[1:]))
     refuse_single_images(model, loader, images)
     compute_whitening(model, train if isinstance(train, ImageSet) else loader)
@@ -88,22 +99,20 @@ def prepare(
     state = TrainingState(model, recipe, precision, optimizer, scheduler)
     refuse_plateau_without_validation(state.scheduler, validation)
     refuse_other_length(state.scheduler, recipe.epochs)
-    saved = Checkpoint(checkpoint)
-    if checkpoint is not None:
+    saved = Checkpoint(None)
+    if checkpoint is not None and ranks.is_first:
+        custom = None if optimizer is None else state.optimizer
         run = {"seed": seed, "precision": began or precision}
         run |= describe_run(model, train, validation)
-        run |= describe_custom(
-            loss_fn, None if optimizer is None else state.optimizer, state.scheduler
-        )
-        saved = Checkpoint(checkpoint, run)
-        saved.begin(state, resume=resume)
+        saved = Checkpoint(checkpoint, run | describe_custom(loss_fn, custom, state.scheduler))
+    begin_together(ranks, saved, state, resume=resume)
     if not state.finished:
         evaluated = [each for each in (validation, test) if each is not None]
         if not evaluated and isinstance(train, ImageSet):
             evaluated = [train]  # its like will be evaluated on
         point_out(model, images, loss, evaluated)
-    announcer = Announcer(state, steps, device, precision, enabled=progress)
-    announcer.begin(checkpoint)
+    announcer = Announcer(state, steps, device, precision, enabled=progress and ranks.is_first)
+    announcer.begin(checkpoint, describe_sharing(ranks, model))
     return Setup(
         recipe=recipe,
         seed=seed,
@@ -111,13 +120,14 @@ def prepare(
         train=loader,
         steps=steps,
         loss_fn=loss,
-        validation=_watched(validation, device),
-        test=_watched(test, device),
+        validation=_watched(validation, device, ranks, seed),
+        test=_watched(test, device, ranks, seed),
         state=state,
         first_epoch=len(state.history),
         acceleration=acceleration,
         checkpoint=saved,
         announcer=announcer,
+        ranks=ranks,
     )
 
 
@@ -177,9 +187,25 @@ def _refuse(
         )
 
 
-def _watched(data: ImageSet | Loader | None, device: torch.device) -> Loader | None:
-    """Return batches to evaluate on, built once for all epochs."""
-    return None if data is None else as_loader(data, EVALUATION_BATCH_SIZE, device)
+def _watched(
+    data: ImageSet | Loader | None, device: torch.device, ranks: Ranks, seed: int
+) -> Loader | None:
+    """Return batches to evaluate on, built once for all epochs: this process's share."""
+    if data is None:
+        return None
+    return as_loader(share_of_data(data, ranks, seed=seed), EVALUATION_BATCH_SIZE, device)
+
+
+def _join(recipe: Recipe, *, seed: int, resume: bool, **data: ImageSet | Loader | None) -> Ranks:
+    """Return the processes that share the run, after a check that they were asked for the same."""
+    ranks = join_ranks()
+    if ranks.size > 1:
+        kinds = {
+            name: identity(each) if isinstance(each, ImageSet) else type(each).__name__
+            for name, each in data.items()
+        }
+        refuse_differing_runs(ranks, recipe.to_dict() | {"seed": seed, "resume": resume} | kinds)
+    return ranks
 
 
 def describe_run(

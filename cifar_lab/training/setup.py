@@ -11,7 +11,8 @@ from tqdm.std import tqdm
 
 from cifar_lab.data.batches import Batches, Loader
 from cifar_lab.data.leakage import Guarded
-from cifar_lab.evaluation import accuracy_and_loss, test_accuracy
+from cifar_lab.data.shares import AlikeLoader
+from cifar_lab.evaluation import accuracy_and_loss
 from cifar_lab.training.acceleration import Acceleration
 from cifar_lab.training.announcer import Announcer
 from cifar_lab.training.checkpoint import Checkpoint
@@ -21,9 +22,11 @@ from cifar_lab.training.optimizers import lay_out_averages
 from cifar_lab.training.progress import Callback, Progress, asks_to_stop
 from cifar_lab.training.recipe import Recipe
 from cifar_lab.training.schedule import learning_rate_at
+from cifar_lab.training.sharing import copy_weights_from_first, synchronized_norms
 from cifar_lab.training.state import TrainingState
 from cifar_lab.utils.console import progress_stream
 from cifar_lab.utils.errors import TrainingDivergedError
+from cifar_lab.utils.ranks import Ranks
 from cifar_lab.utils.seeding import derive_seed, seed_generators
 
 
@@ -38,13 +41,15 @@ class Setup:
         train: The training batches.
         steps: The number of batches in an epoch; infinite where the loader has no len.
         loss_fn: Maps logits and labels to the batch's mean loss.
-        validation: The validation batches; None for no validation.
-        test: The test batches; None where the test accuracy is not measured.
+        validation: The validation batches, or this process's share; None for no validation.
+        test: The test batches, or this process's share; None where the test accuracy is not
+            measured.
         state: Everything that training changes.
         first_epoch: The number of epochs that were done before this call.
         acceleration: The way in which the model computes during training.
         checkpoint: Saves the state.
         announcer: Prints the lines of the run.
+        ranks: The processes that share the run.
     """
 
     recipe: Recipe
@@ -60,15 +65,21 @@ class Setup:
     acceleration: Acceleration
     checkpoint: Checkpoint
     announcer: Announcer
+    ranks: Ranks
 
     def batches(self, epoch: int) -> Loader:
         """Seed the generators for an epoch, 0 for the first, and return its training batches."""
-        seed_generators(derive_seed(self.seed, epoch, "dropout"))
+        seed = derive_seed(self.seed, epoch, "dropout")
         batches = self.train
         if isinstance(batches, Batches):
             batches.epoch = epoch
-        elif epoch == self.first_epoch:
+        elif self.ranks.size > 1:
+            batches = AlikeLoader(batches, self.ranks, seed)
+        if not isinstance(batches, Batches) and epoch == self.first_epoch:
             batches = Guarded(batches, "training")
+        if not self.ranks.is_first:  # each process has its own dropout
+            seed = derive_seed(self.seed, epoch, f"dropout in process {self.ranks.rank}")
+        seed_generators(seed)
         return tqdm(
             batches,
             desc=f"epoch {epoch + 1}/{self.recipe.epochs}",
@@ -87,13 +98,16 @@ class Setup:
     @contextmanager
     def training(self, epoch: int) -> Iterator[None]:
         """Accelerate the model, and add the epoch to the error of a loss that diverges."""
+        model = self.state.model
         self.state.set_learning_rate(learning_rate_at(self.recipe, epoch))
+        copy_weights_from_first(self.ranks, self.state)
         try:
-            with self.acceleration.within(self.state.model):
+            with self.acceleration.within(model), synchronized_norms(self.ranks, model):
                 lay_out_averages(self.state.optimizer)
                 yield
         except TrainingDivergedError as error:
             raise TrainingDivergedError(f"In epoch {epoch + 1} {error}") from None
+        copy_weights_from_first(self.ranks, self.state)
 
     def measure(self, train_loss: float, seconds: float) -> EpochRecord:
         """Return the epoch's record, with the accuracies and the loss that are to be measured."""
@@ -101,12 +115,13 @@ class Setup:
         accuracy = loss = test = None
         with self.acceleration.within(state.model), state.evaluated() as model:
             if self.validation is not None:
-                accuracy, loss = accuracy_and_loss(model, self.validation)
+                accuracy, loss = accuracy_and_loss(model, self.validation, self.ranks)
             if self.test is not None:
-                test = test_accuracy(model, self.test)
+                test, _ = accuracy_and_loss(model, self.test, self.ranks)
         epoch = len(state.history) + 1
         rate = state.last_learning_rate
-        return EpochRecord(epoch, train_loss, accuracy, test, seconds, loss, rate)
+        record = EpochRecord(epoch, train_loss, accuracy, test, seconds, loss, rate)
+        return self.ranks.from_first(lambda: record)  # the seconds are each process's own
 
     def finish(
         self,
@@ -128,6 +143,7 @@ class Setup:
                 rates = state.learning_rates()
                 state.stopped = asks_to_stop(callback(Progress(*seen)))
                 refuse_change_without_effect(rates, state)
+            state.stopped = any(self.ranks.gather(state.stopped))
         finally:  # an error in the callback costs no epoch
             self.checkpoint.save(state)
         if on_epoch is not None:  # last: it may copy the checkpoint

@@ -5,10 +5,16 @@ from __future__ import annotations
 import sys
 from typing import TextIO
 
+from cifar_lab.utils.torchrun import is_writer
+
 
 def say(text: str) -> None:
-    """Print a line to the standard output; characters that the console lacks become escapes."""
-    echo(f"{text}\n", sys.stdout)
+    """Print a line to the standard output; characters that the console lacks become escapes.
+
+    Of several processes that torchrun started, the first one alone prints it.
+    """
+    if is_writer():
+        echo(f"{text}\n", sys.stdout)
 
 
 def progress_stream() -> TextIO:

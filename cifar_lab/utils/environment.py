@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from cifar_lab.utils.devices import device_name
+from cifar_lab.utils.torchrun import world_size
 
 
 def describe_environment(device: torch.device) -> dict[str, Any]:
@@ -19,6 +20,7 @@ def describe_environment(device: torch.device) -> dict[str, Any]:
         "device": device.type,
         "device_name": device_name(device),
         "threads": torch.get_num_threads(),
+        **({"processes": world_size()} if world_size() > 1 else {}),  # torchrun's
         "python": platform.python_version(),
         "torch": str(torch.__version__),  # with the build, such as +cu126
         **{package: installed_version(package) for package in packages},

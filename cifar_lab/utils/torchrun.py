@@ -1,0 +1,40 @@
+"""The processes that torchrun started for one run, as its environment variables tell them.
+
+This module imports no PyTorch, so that every command can ask it.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+from collections.abc import Sequence
+
+NAMES = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
+
+
+def world_size() -> int:
+    """Return the number of processes that train together; 1 without torchrun."""
+    return int(os.environ["WORLD_SIZE"]) if all(os.environ.get(name) for name in NAMES) else 1
+
+
+def local_rank() -> int:
+    """Return the number of this process among those on this machine, from 0."""
+    return int(os.environ["LOCAL_RANK"]) if world_size() > 1 else 0
+
+
+def is_writer() -> bool:
+    """Return whether this process is the one that prints and writes files: that of rank 0."""
+    return world_size() == 1 or os.environ["RANK"] == "0"
+
+
+def hint_for_gpus(gpus: int, arguments: Sequence[str]) -> str | None:
+    """Return a line on how one run uses all of a machine's GPUs; None where it does, or has one.
+
+    Args:
+        gpus: The number of GPUs that PyTorch can use here; 0 for a run on the CPU.
+        arguments: The arguments of `cifar-lab`, such as ["run", "frontier"].
+    """
+    if gpus < 2 or world_size() > 1:
+        return None
+    command = shlex.join(["torchrun", f"--nproc-per-node={gpus}", "-m", "cifar_lab", *arguments])
+    return f"This run uses one of {gpus} GPUs. To use all of them for it: {command}"
