@@ -38,7 +38,13 @@ def add_command(commands: Commands) -> None:
         help="a folder with one folder or archive per student, or a site's download",
     )
     parser.add_argument("--assignment", choices=list(ASSIGNMENTS), required=True)
-    parser.add_argument("--jobs", type=int, default=1, help="submissions at a time")
+    where = parser.add_mutually_exclusive_group()
+    where.add_argument("--jobs", type=int, default=1, help="submissions at a time (default: 1)")
+    where.add_argument(
+        "--scheduler",
+        metavar="ADDRESS",
+        help="grade on the workers of a Dask cluster, such as tcp://HOST:8786",
+    )
     parser.add_argument("--settings", type=user_path, help="TOML or JSON: points and limits")
     parser.add_argument(
         "--out", type=user_path, help="folder of the grades (default: grades-a or grades-b)"
@@ -63,7 +69,7 @@ def add_command(commands: Commands) -> None:
     parser.add_argument(
         "--check",
         action="store_true",
-        help="only look at this machine, and at which file is whose; nothing is run",
+        help="only look at this machine, the workers of a cluster, and which file is whose",
     )
     add_dataset(parser)
     add_data(parser)
@@ -87,6 +93,7 @@ def execute(options: argparse.Namespace) -> int:
             out,
             assignment=options.assignment,
             jobs=options.jobs,
+            scheduler=options.scheduler,
             dataset=options.dataset,
             data_folder=options.data,
             settings=options.settings,
@@ -103,7 +110,7 @@ def execute(options: argparse.Namespace) -> int:
 
 
 def check(options: argparse.Namespace) -> int:
-    """Say what this machine lacks for the class, and which file is whose; nothing is graded."""
+    """Say what this machine and workers lack, and which file is whose; nothing is graded."""
     from cifar_lab.grading.collecting.collect import COLLECTED, collect
     from cifar_lab.grading.collecting.table import told
     from cifar_lab.grading.machine import LACKING as LACKED
@@ -125,6 +132,10 @@ def check(options: argparse.Namespace) -> int:
                 say(line)
             folders = [student.path for student in collected.students if not student.problem]
         findings = machine_report(settings, options.jobs, folders)
+        if options.scheduler is not None:
+            from cifar_lab.grading.sessions.on_cluster import workers_report
+
+            findings += workers_report(settings, options.scheduler)
     for finding in findings:
         say(str(finding))
     return LACKING if any(finding.state == LACKED for finding in findings) else 0

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,10 +23,22 @@ from cifar_lab.utils.console import say
 from cifar_lab.utils.files import write_text
 
 if TYPE_CHECKING:
+    from cifar_lab.grading.sessions.class_list import ClassList
     from cifar_lab.grading.sessions.class_results import Results
+    from cifar_lab.grading.sessions.running import Progress
+
+    Spread = Callable[[ClassList, Settings, Path], tuple[Progress, BaseException | None]]
 
 GRADER_ERROR = 3  # exit status; 1 is an error that the message says how to fix
 INTERRUPTED = 2  # pytest's exit status
+
+
+def cluster_warning() -> str:
+    """Return what an instructor has to know where workers need not have bubblewrap."""
+    return (
+        f"Isolation: workers without bubblewrap are used, since this machine has none either "
+        f"({isolation_reason()}). A submission could read such a worker's files."
+    )
 
 
 def process_warning() -> str:
@@ -62,6 +75,7 @@ def grade_class(
     *,
     assignment: str,
     jobs: int = 1,
+    scheduler: str | None = None,
     dataset: str | None = None,
     data_folder: Path | None = None,
     settings: Path | None = None,
@@ -76,7 +90,8 @@ def grade_class(
         submissions: Folder with a sub-folder for each student, or what a course site exports.
         out: Folder that gets a sub-folder for each student, and the class's table and page.
         assignment: Assignment that is graded, "a" or "b".
-        jobs: Number of submissions that are graded at the same time.
+        jobs: Number of submissions that are graded at the same time on this machine.
+        scheduler: Address of a Dask scheduler, whose workers grade in the place of this machine.
         dataset: Dataset of the reported accuracies; None for the assignment's.
         data_folder: Folder of the datasets; None for `$CIFAR_LAB_DATA` or `data`.
         settings: TOML or JSON file with points and limits.
@@ -90,7 +105,8 @@ def grade_class(
         not be collected.
 
     Raises:
-        ImportError: pytest or pytest-xdist is missing.
+        ImportError: pytest or pytest-xdist is missing, or for a cluster `distributed`.
+        ConnectionError: The scheduler does not answer, or has gone; no worker can grade.
         FileNotFoundError: There are no `submissions`.
         BlockingIOError: Another run is grading into the same folder.
         ValueError: There are no submissions or no jobs, nobody is called as in `only`, or the
@@ -98,7 +114,8 @@ def grade_class(
     """
     from cifar_lab.grading.sessions.running import require_pytest
 
-    require_pytest()
+    if scheduler is None:
+        require_pytest()
     if jobs < 1:
         raise ValueError(f"jobs is {jobs}; expected at least 1.")
     given = {"assignment": assignment, "dataset": dataset, "data_folder": data_folder}
@@ -107,10 +124,11 @@ def grade_class(
     _refuse_no_submissions(submissions)
     out.mkdir(parents=True, exist_ok=True)
     if isolation_level() != "bubblewrap":
-        say(process_warning())
+        say(process_warning() if scheduler is None else cluster_warning())
     with _holding(out / LOCK):
         collected = _collect(submissions, out)
-        results = _graded(collected, out, checked_with, jobs, only, overrides)
+        spread = partial(_spread, jobs=jobs, scheduler=scheduler)
+        results = _graded(collected, out, checked_with, spread, only, overrides)
         if book is not None:
             _fill(book, results, collected, out)
     return 0 if results.is_complete else GRADER_ERROR
@@ -137,14 +155,13 @@ def _graded(
     collected: Collected,
     out: Path,
     settings: Settings,
-    jobs: int,
+    spread: Spread,
     only: Sequence[str],
     overrides: Path | None,
 ) -> Results:
     """Grade all without a current grade, or those that are asked for, and write the results."""
     from cifar_lab.grading.sessions import class_results
     from cifar_lab.grading.sessions.class_list import ClassList
-    from cifar_lab.grading.sessions.running import run_session
 
     names = [student.folder for student in collected.students]
     words = read_overrides(overrides, settings, names)
@@ -155,15 +172,34 @@ def _graded(
         if not student.problem and (chosen is None or student.folder in chosen)
     }
     started = time.monotonic()
-    progress, status = run_session(ClassList(folders, bool(only)), settings, out, jobs)
+    progress, ended_by = spread(ClassList(folders, bool(only)), settings, out)
     class_results.keep_errors(out, progress.failed)
     seen = frozenset(progress.seen)
     results = class_results.read_results(collected, out, settings, words, seen=seen, only=chosen)
     class_results.write_results(results, collected, out)
     class_results.tell(results, collected, out, minutes=(time.monotonic() - started) / 60)
-    if status == INTERRUPTED:
-        raise KeyboardInterrupt
+    if ended_by is not None:
+        raise ended_by
     return results
+
+
+def _spread(
+    class_: ClassList, settings: Settings, out: Path, *, jobs: int, scheduler: str | None
+) -> tuple[Progress, BaseException | None]:
+    """Grade by pytest-xdist or by Dask; return what was told, and what ended it too early."""
+    from cifar_lab.grading.sessions import running
+
+    if scheduler is None:
+        progress, status = running.run_session(class_, settings, out, jobs)
+        return progress, KeyboardInterrupt() if status == INTERRUPTED else None
+    from cifar_lab.grading.sessions.on_cluster import run_on_cluster
+
+    progress = running.Progress(list(class_.folders))
+    try:
+        run_on_cluster(class_, settings, out, scheduler, progress)
+    except (KeyboardInterrupt, ConnectionError) as error:
+        return progress, error
+    return progress, None
 
 
 def _fill(book: Gradebook, results: Results, collected: Collected, out: Path) -> None:
