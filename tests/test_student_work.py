@@ -46,17 +46,15 @@ from cifar_lab.training.loop import fit
 OWN_DRAWS = "draws from `random` and `np.random`"  # not to be had again in another loop
 IN_A_PLAIN_LOOP = [style for style in NETWORKS if style != OWN_DRAWS]
 QUICK = set(NETWORKS) - {matrix.RESNET_18}
-GRADED_OFTEN = {"`len(x)` in `forward`", "one layer under two names, tied weights"}
+GRADED_OFTEN = {"`len(x)` in `forward`"}
 SUBMITTED_OFTEN = GRADED_OFTEN | {
+    "one layer under two names, tied weights",
     "lazy modules",
     "`AveragedModel`",
     "keeps an activation",
     "`torch.jit.script` of the whole",
 }
-NOTEBOOKS_OFTEN = {
-    "normalised in the loader",
-    "assignment A as exported: one class name twice, no `model`",
-}
+NOTEBOOKS_OFTEN = {"assignment A as exported: one class name twice, no `model`"}
 
 
 def styles(names: Iterable[str], often: set[str]) -> list[Any]:

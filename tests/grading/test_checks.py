@@ -42,14 +42,7 @@ QUICK = [name for name, mutant in MUTANTS.items() if mutant.quick]
 OFTEN = [name for name in QUICK if MUTANTS[name].often]
 RARELY = [name for name in QUICK if not MUTANTS[name].often]
 HARMFUL = [name for name, mutant in MUTANTS.items() if not mutant.quick]
-ALIKE = (  # the others show as much
-    "a table of findings",
-    "one parameter below the limit",
-    "the better of two trainings, chosen on test images",
-    "an unpacked archive with a wrapped model's weights",
-    "the best epoch on validation",
-    "torchvision, a split by numbers, accumulated gradients, SGD",
-)
+CORRECT_OFTEN = ("an own class and loop in a plain notebook", "the library's run and submit")
 WRITTEN = {"findings_written", "choices_discussed"}  # a part of what is asked for earns a share
 LIMITS = Limits(wall_seconds=120, cpu_seconds=120, memory_mib=2048, file_mib=64, processes=32)
 
@@ -116,7 +109,9 @@ def test_survives_what_means_harm(name: str, tmp_path: Path) -> None:
     assert not (tmp_path / "handed-in" / "harmed").exists()
 
 
-@pytest.mark.parametrize("name", ["an infinite loop", "os._exit"])
+@pytest.mark.parametrize(
+    "name", ["an infinite loop", pytest.param("os._exit", marks=pytest.mark.slow)]
+)
 def test_ends_within_its_limits_and_does_not_count_a_dead_process_as_passed(
     name: str, tmp_path: Path
 ) -> None:
@@ -132,7 +127,10 @@ def test_ends_within_its_limits_and_does_not_count_a_dead_process_as_passed(
 @pytest.mark.usefixtures("forked")
 @pytest.mark.parametrize(
     "name",
-    [pytest.param(name, marks=[pytest.mark.slow] if name in ALIKE else []) for name in CORRECT],
+    [
+        pytest.param(name, marks=[] if name in CORRECT_OFTEN else pytest.mark.slow)
+        for name in CORRECT
+    ],
 )
 def test_a_correct_submission_passes_everything(name: str, tmp_path: Path) -> None:
     assignment, make = CORRECT[name]

@@ -121,6 +121,9 @@ def test_what_is_graded_and_unchanged_is_kept_and_what_changed_is_graded_again(
     arguments += ["--data", tmp_path / "nothing"]
     first = grade(*arguments)
     assert first.returncode == 0, first.stderr
+    lines = [line for line in first.stdout.splitlines() if not line.startswith("Isolation")]
+    assert [line.startswith("[") for line in lines] == [True] * 3 + [False] * 2, first.stdout
+    assert first.stderr == "", "nothing but what an instructor reads"
     assert "[3/3]" in first.stdout
     assert "unchanged" not in first.stdout
     times = {path: path.stat().st_mtime_ns for path in (tmp_path / "out").glob("*/grade.json")}
@@ -137,16 +140,6 @@ def test_what_is_graded_and_unchanged_is_kept_and_what_changed_is_graded_again(
     assert bert.stat().st_mtime_ns != times[bert]
     statuses = [row["status"] for row in table(tmp_path / "out").values()]
     assert statuses == ["graded", "graded", "grader error"]
-
-
-def test_the_command_says_nothing_but_what_an_instructor_reads(
-    unreadable_class: Path, tmp_path: Path
-) -> None:
-    arguments = [unreadable_class, "--assignment", "a", "--jobs", 2, "--out", tmp_path / "out"]
-    result = grade(*arguments, "--data", tmp_path / "nothing")
-    lines = [line for line in result.stdout.splitlines() if not line.startswith("Isolation")]
-    assert [line.startswith("[") for line in lines] == [True] * 3 + [False] * 2, result.stdout
-    assert result.stderr == ""
 
 
 def grading(submissions: Path, out: Path) -> list[str | Path]:
@@ -220,14 +213,20 @@ def test_an_unknown_student_in_the_overrides_is_said_before_anything_is_graded(
     assert "[" not in result.stdout.replace("[1", "")
 
 
-def test_paths_may_be_relative(unreadable_class: Path, tmp_path: Path) -> None:
+def test_paths_may_be_relative(
+    unreadable_class: Path,
+    tmp_path: Path,
+    grade_here: Callable[..., Said],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     (tmp_path / "template.md").write_text("our words")
     (tmp_path / "course.json").write_text('{"template": "template.md", "min_words": 10}')
     (tmp_path / "data").mkdir()
+    monkeypatch.chdir(tmp_path)
     arguments = ["class", "--assignment", "a", "--out", "out", "--settings", "course.json"]
-    first = grade(*arguments, cwd=tmp_path)
+    first = grade_here(*arguments)
     assert first.returncode == 0, first.stderr
-    assert grade(*arguments, cwd=tmp_path).stdout.count("unchanged") == 3
+    assert grade_here(*arguments).stdout.count("unchanged") == 3
 
 
 MARK = "import pathlib\npathlib.Path({!r}).write_text(__name__)\n"
@@ -350,6 +349,7 @@ def test_the_machine_is_looked_at_before_the_class(
     assert "Dataset:" in alone.stdout
 
 
+@pytest.mark.slow
 def test_settings_of_pytest_in_a_submission_are_not_taken(
     unreadable_class: Path, tmp_path: Path
 ) -> None:
@@ -374,12 +374,14 @@ def test_settings_of_pytest_from_a_submission_are_refused(
     assert "--submission=PATH" in result.stderr
 
 
-def test_two_runs_do_not_grade_into_one_folder(unreadable_class: Path, tmp_path: Path) -> None:
+def test_two_runs_do_not_grade_into_one_folder(
+    unreadable_class: Path, tmp_path: Path, grade_here: Callable[..., Said]
+) -> None:
     out = tmp_path / "out"
     out.mkdir()
     with (out / LOCK).open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        result = grade(unreadable_class, "--assignment", "a", "--out", out)
+        result = grade_here(unreadable_class, "--assignment", "a", "--out", out)
     assert result.returncode == 1
     assert "Another run is grading" in result.stderr
     assert not list(out.glob("*/*"))
@@ -417,6 +419,7 @@ def test_pytest_grades_a_submission_from_any_folder(unreadable_class: Path, tmp_
     assert failed == ["submission_readable", "weights_load"]
 
 
+@pytest.mark.slow
 def test_pytest_tells_a_grader_error_by_its_exit_status(
     unreadable_class: Path, tmp_path: Path
 ) -> None:

@@ -216,7 +216,6 @@ MUTANTS: dict[str, Mutant] = {
         loop(("    model.eval()\n", "")),
         frozenset({"evaluates_in_eval_mode", "test_set_unused"}),  # the statistics learn from it
         "model.eval()",
-        often=True,
     ),
     "eval mode and no_grad forgotten": Mutant(
         loop(("    model.eval()\n", ""), ("with torch.no_grad():", "with torch.enable_grad():")),
@@ -253,7 +252,6 @@ MUTANTS: dict[str, Mutant] = {
         partial(changed, plain_a, "train", "data.train, epochs=3", "data.test, epochs=3"),
         frozenset({"test_set_unused"}),
         "in train mode, with gradients",
-        often=True,
     ),
     "trained on both sets": Mutant(
         partial(
