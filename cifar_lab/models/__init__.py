@@ -38,6 +38,7 @@ from cifar_lab.models.whitened import (
     frontier_94,
     frontier_100,
     frontier_tiny,
+    frontier_tiny_mirrored,
     frontier_wide,
 )
 from cifar_lab.models.wide_resnet import WideBlock, WideResNet
@@ -67,6 +68,7 @@ __all__ = [
     "frontier_100",
     "frontier_94",
     "frontier_tiny",
+    "frontier_tiny_mirrored",
     "frontier_wide",
     "resnet_small",
     "resnet_wide",
@@ -82,6 +84,7 @@ MODELS: dict[str, Callable[..., nn.Module]] = {
     "smallcifarnet": SmallCIFARNet,
     "frontier-wide": frontier_wide,
     "frontier-tiny": frontier_tiny,
+    "frontier-tiny-mirrored": frontier_tiny_mirrored,
     "frontier-94": frontier_94,
     "frontier-100": frontier_100,
 }

@@ -10,6 +10,12 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from cifar_lab.data.cifar import CIFAR10_MEAN, CIFAR10_STD, CIFAR100_MEAN, CIFAR100_STD
+from cifar_lab.models.layers.mirrored import (
+    MirroredConv,
+    MirroredDepthwise,
+    MirroredNorm,
+    MirroredWhitening,
+)
 from cifar_lab.models.layers.normalize import Normalize
 from cifar_lab.models.layers.whitening import Whitening
 
@@ -25,6 +31,10 @@ class Stage:
         pooled_passes: The number of further passes, each at half the height and width of the one
             before.
         separable: Whether convolutions are depthwise and pointwise instead of full ones.
+        mirrored: Whether the stage treats an image and its mirror image alike, with half the
+            weights: see `cifar_lab.models.layers.mirrored`. In a network all stages do, or none.
+        conv_sets: The number of sets of convolutions: the first pass has the first one, and so on;
+            all further passes share the last one.
     """
 
     channels: int
@@ -32,6 +42,8 @@ class Stage:
     passes: int = 1
     pooled_passes: int = 0
     separable: bool = False
+    mirrored: bool = False
+    conv_sets: int = 1
 
 
 class SharedStage(nn.Module):
@@ -39,37 +51,70 @@ class SharedStage(nn.Module):
 
     Every pass has the same convolutions and separate batch norms. Its depth costs time but few
     parameters (Liao and Poggio 2016, arXiv:1604.03640).
+
+    A mirrored stage's max pooling has windows of 3x3 pixels, two pixels apart: on an odd number of
+    columns they lie symmetrically, where windows of 2x2 leave out the last one.
+
+    Args:
+        in_channels: The number of input channels.
+        stage: Describes the stage.
+        fixed: Of a mirrored stage, the number of input channels that stay where the halves change
+            places.
     """
 
-    def __init__(self, in_channels: int, stage: Stage) -> None:
+    def __init__(self, in_channels: int, stage: Stage, fixed: int = 0) -> None:
         super().__init__()
         channels = stage.channels
-        conv = separable_conv3x3 if stage.separable else conv3x3
-        self.enter = conv(in_channels, channels)
-        self.enter_norm = nn.BatchNorm2d(channels)
-        self.convs = nn.ModuleList(conv(channels, channels) for _ in range(stage.convs))
+        norm = MirroredNorm if stage.mirrored else nn.BatchNorm2d
+        self.enter = _conv_of(stage, in_channels, fixed)
+        self.enter_norm = norm(channels)
+        self.convs = nn.ModuleList(
+            _conv_of(stage, channels) for _ in range(stage.convs * stage.conv_sets)
+        )
         self.passes = nn.ModuleList(
-            nn.ModuleList(nn.BatchNorm2d(channels) for _ in self.convs)
+            nn.ModuleList(norm(channels) for _ in range(stage.convs))
             for _ in range(stage.passes + stage.pooled_passes)
         )
         self.passes_before_pooling = stage.passes
+        self.conv_sets = stage.conv_sets
+        self.window = 3 if stage.mirrored else 2
         self.activation = nn.GELU()
 
     def extra_repr(self) -> str:
         """Return the settings that the printed layers don't show."""
-        return f"passes_before_pooling={self.passes_before_pooling}"
+        sets = f", conv_sets={self.conv_sets}" if self.conv_sets > 1 else ""
+        return f"passes_before_pooling={self.passes_before_pooling}{sets}"
 
     def forward(self, x: Tensor) -> Tensor:
         """Map features (N, in_channels, H, W) to (N, channels, H / 2, W / 2), or smaller."""
-        x = self.activation(self.enter_norm(functional.max_pool2d(self.enter(x), 2)))
+        x = self.activation(self.enter_norm(self._pool(self.enter(x))))
+        convs = list(self.convs)
+        in_set = len(convs) // self.conv_sets
         for number, norms in enumerate(self.passes):
             if number >= self.passes_before_pooling:
-                x = functional.max_pool2d(x, 2)
+                x = self._pool(x)
+            first = in_set * min(number, self.conv_sets - 1)
             residual = x
-            for conv, norm in zip(self.convs, norms.children(), strict=True):
+            for conv, norm in zip(convs[first : first + in_set], norms.children(), strict=True):
                 residual = self.activation(norm(conv(residual)))
             x = x + residual
         return x
+
+    def _pool(self, x: Tensor) -> Tensor:
+        return functional.max_pool2d(x, self.window, stride=2)
+
+
+def _conv_of(stage: Stage, in_channels: int, fixed: int = 0) -> nn.Module:
+    """Return one of the stage's convolutions; `fixed` is that of `SharedStage`."""
+    if not stage.mirrored:
+        conv = separable_conv3x3 if stage.separable else conv3x3
+        return conv(in_channels, stage.channels)
+    if not stage.separable:
+        return MirroredConv(in_channels, stage.channels, fixed=fixed)
+    return nn.Sequential(
+        MirroredDepthwise(in_channels, fixed),
+        MirroredConv(in_channels, stage.channels, kernel_size=1, fixed=fixed),
+    )
 
 
 def conv3x3(in_channels: int, out_channels: int) -> nn.Module:
@@ -111,6 +156,9 @@ class WhitenedResNet(nn.Module):
         num_classes: The number of logits per image.
         mean: The mean of each channel of images in [0, 1].
         std: The standard deviation of each channel of images in [0, 1].
+
+    Raises:
+        ValueError: Some stages are mirrored and others are not.
     """
 
     def __init__(
@@ -123,14 +171,20 @@ class WhitenedResNet(nn.Module):
     ) -> None:
         super().__init__()
         self.normalize = Normalize(mean, std)
-        self.whitening = Whitening(kernel_size=2)
-        channels = self.whitening.out_channels
+        self.mirrored = any(stage.mirrored for stage in stages)
+        if any(stage.mirrored != self.mirrored for stage in stages):
+            raise ValueError(
+                "Some stages are mirrored and others are not; expected all or none, since a plain "
+                "stage mixes up the halves. Give each Stage(...) the same mirrored=..."
+            )
+        self.whitening = MirroredWhitening() if self.mirrored else Whitening(kernel_size=2)
+        channels, fixed = self.whitening.out_channels, getattr(self.whitening, "fixed", 0)
         layers: list[nn.Module] = [nn.GELU()]
         for stage in stages:
-            layers.append(SharedStage(channels, stage))
-            channels = stage.channels
+            layers.append(SharedStage(channels, stage, fixed))
+            channels, fixed = stage.channels, 0
         self.features = nn.Sequential(*layers)
-        self.head = nn.Linear(channels, num_classes, bias=False)
+        self.head = nn.Linear(channels // (1 + self.mirrored), num_classes, bias=False)
         self.logit_scale = logit_scale
 
     def extra_repr(self) -> str:
@@ -139,8 +193,10 @@ class WhitenedResNet(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Map images (N, 3, 32, 32) in [0, 1] to logits (N, num_classes)."""
-        features = self.features(self.whitening(self.normalize(images)))
-        return self.logit_scale * self.head(global_max(features))
+        features = global_max(self.features(self.whitening(self.normalize(images))))
+        if self.mirrored:
+            features = torch.maximum(*features.chunk(2, dim=1))
+        return self.logit_scale * self.head(features)
 
 
 def global_max(features: Tensor) -> Tensor:
@@ -159,6 +215,12 @@ def frontier_wide(num_classes: int = 10) -> WhitenedResNet:
 def frontier_tiny(num_classes: int = 10) -> WhitenedResNet:
     """Build the network with a tenth of the small bottleneck ResNet's parameters: 3,312."""
     stages = [Stage(32, convs=1, passes=3, pooled_passes=2, separable=True)]
+    return WhitenedResNet(stages, num_classes=num_classes)
+
+
+def frontier_tiny_mirrored(num_classes: int = 10) -> WhitenedResNet:
+    """Build the network with 2,634 parameters, for images and their mirror images alike."""
+    stages = [Stage(48, convs=1, passes=3, pooled_passes=2, separable=True, mirrored=True)]
     return WhitenedResNet(stages, num_classes=num_classes)
 
 

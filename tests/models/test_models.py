@@ -34,6 +34,7 @@ STATED = {
 FRONTIER = {
     "frontier-wide": 119_544,
     "frontier-tiny": 3_312,
+    "frontier-tiny-mirrored": 2_634,
     "frontier-94": 902_072,
     "frontier-100": 914_616,
 }

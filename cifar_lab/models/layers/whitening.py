@@ -46,10 +46,7 @@ class Whitening(nn.Module):
     @torch.no_grad()
     def compute_from(self, images: Tensor) -> None:
         """Compute the filters from this layer's inputs: images (N, C, H, W) of about zero mean."""
-        patches = functional.unfold(images.float(), self.conv.kernel_size)  # N, C x k x k, places
-        patches = patches.transpose(1, 2).flatten(0, 1)
-        moments = (patches.T @ patches / len(patches)).cpu().double()  # some devices lack eigh
-        variances, directions = torch.linalg.eigh(moments)
+        variances, directions = torch.linalg.eigh(second_moments(images, self.conv.kernel_size))
         filters = directions.T / (variances + EPSILON).sqrt().unsqueeze(1)
         filters = filters.flip(0).view(
             -1, *self.conv.weight.shape[1:]
@@ -61,3 +58,10 @@ class Whitening(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Map images (N, C, H, W) to features (N, 2 C k k, H - k + 1, W - k + 1)."""
         return self.conv(x)
+
+
+def second_moments(images: Tensor, kernel_size: tuple[int, ...]) -> Tensor:
+    """Return the mean products of the numbers in all small patches of images (N, C, H, W)."""
+    patches = functional.unfold(images.float(), kernel_size)  # N, C x k x k, places
+    patches = patches.transpose(1, 2).flatten(0, 1)
+    return (patches.T @ patches / len(patches)).cpu().double()  # some devices lack eigh
