@@ -47,13 +47,13 @@ class Cluster:
         *,
         threads: int = 1,
         environment: Mapping[str, str] | None = None,
-        folder: Path | None = None,
+        before: tuple[str, ...] = (),
     ) -> subprocess.Popen[bytes]:
         """Start a worker without a nanny, so that killing it is final; `wait_for` waits for it."""
         words = ["--name", name, "--nthreads", str(threads), "--no-nanny", "--no-dashboard"]
         words += ["--host", "127.0.0.1", "--local-directory", str(self.folder / "scratch")]
         return self._start(
-            "worker", self.address, *words, log=name, environment=environment, folder=folder
+            "worker", self.address, *words, log=name, environment=environment, before=before
         )
 
     def wait_for(self, workers: int) -> None:
@@ -73,16 +73,16 @@ class Cluster:
         *words: str,
         log: str | None = None,
         environment: Mapping[str, str] | None = None,
-        folder: Path | None = None,
+        before: tuple[str, ...] = (),
     ) -> subprocess.Popen[bytes]:
         given = {"OMP_NUM_THREADS": "1", "DASK_DISTRIBUTED__WORKER__DAEMON": "false"}
         with (self.folder / f"{log or command}.log").open("ab") as output:
             process = subprocess.Popen(
-                [sys.executable, "-m", "dask", command, *words],
+                [*before, sys.executable, "-m", "dask", command, *words],
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 env={**os.environ, **given, **(environment or {})},
-                cwd=folder or self.folder,
+                cwd=self.folder,
                 start_new_session=True,
             )
         self.processes.append(process)

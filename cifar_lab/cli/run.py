@@ -5,8 +5,6 @@ from __future__ import annotations
 import argparse
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cifar_lab.cli.interruption import command_line
@@ -20,8 +18,8 @@ from cifar_lab.cli.options import (
     parse_seeds,
     parse_share,
 )
-from cifar_lab.cli.saved_runs import epochs_done
-from cifar_lab.cli.selection import current_results, named_experiments
+from cifar_lab.cli.planned_runs import Planned, planned_runs, unfinished
+from cifar_lab.cli.side_by_side import add_many, run_side_by_side
 from cifar_lab.cli.total_estimate import TotalEstimate, expected_seconds
 from cifar_lab.experiments.facts import FACTS
 from cifar_lab.utils.console import say
@@ -31,29 +29,6 @@ from cifar_lab.utils.wording import counted
 if TYPE_CHECKING:
     from cifar_lab.cli.options import Commands
     from cifar_lab.data.image_set import Data
-    from cifar_lab.experiments.catalog import Experiment
-
-
-@dataclass(frozen=True)
-class Planned:
-    """A run that the command asks for.
-
-    Attributes:
-        experiment: The experiment, as the options change it.
-        usual: The name of the experiment that it comes from.
-        seed: The seed.
-    """
-
-    experiment: Experiment
-    usual: str
-    seed: int
-
-    def place(self, out: Path) -> Path:
-        """Return the usual folder of the run."""
-        return out / self.experiment.name / f"seed-{self.seed}"
-
-    def __str__(self) -> str:
-        return f"{self.experiment.title} ({self.experiment.name}, seed {self.seed})"
 
 
 def add_command(commands: Commands) -> None:
@@ -62,7 +37,11 @@ def add_command(commands: Commands) -> None:
         "run",
         help="train experiments; leaves result.json and weights.pt under runs/",
         description="Train experiments and measure them on the test set. Every run gets its own "
-        "folder, OUT/NAME/seed-SEED; nothing is overwritten. After Ctrl-C, --resume resumes.",
+        "folder, OUT/NAME/seed-SEED; nothing is overwritten. After Ctrl-C, --resume resumes. "
+        "Several runs go side by side with --jobs on this machine, or with --scheduler on a Dask "
+        "cluster, whose workers need the same cifar_lab, PyTorch and Python; where they see OUT "
+        "they write there, else their files come back when a run ends. One large run goes over "
+        "several GPUs with torchrun. Four set-ups to copy: cifar_lab/cluster/README.md.",
         epilog="example: cifar-lab run assignment-a --seeds 0-4 --skip-finished",
     )
     add_names(parser)
@@ -100,6 +79,7 @@ def add_command(commands: Commands) -> None:
     parser.add_argument(
         "--skip-finished", action="store_true", help="leave out runs whose result is in OUT already"
     )
+    add_many(parser)
     add_device(parser)
     add_out(parser)
     add_dataset(parser)
@@ -107,18 +87,21 @@ def add_command(commands: Commands) -> None:
     parser.set_defaults(execute=execute)
 
 
-def execute(options: argparse.Namespace) -> None:
+def execute(options: argparse.Namespace) -> int | None:
     """Train each experiment from each seed."""
+    options.started = time.time()
+    if options.jobs is not None or options.scheduler is not None:
+        return run_side_by_side(options)
     done: list[Planned] = []
     runs: Sequence[Planned] = ()
-    options.started = time.time()
     try:
-        runs = _planned(options)
+        runs = planned_runs(options)
         _refuse_taken(runs, options)
         _run_all(runs, done, options)
     except KeyboardInterrupt:
         current = runs[len(done)] if len(done) < len(runs) else None
         raise KeyboardInterrupt(_interruption(current, done, options)) from None
+    return None
 
 
 def _run_all(runs: Sequence[Planned], done: list[Planned], options: argparse.Namespace) -> None:
@@ -156,37 +139,6 @@ def _expected(run: Planned, loaded: dict[str, Data]) -> float:
     return expected_seconds(FACTS[run.usual], epochs=run.experiment.recipe.epochs, images=images)
 
 
-def _planned(options: argparse.Namespace) -> list[Planned]:
-    """Return the runs that are to be done, without finished ones if those are skipped."""
-    pairs = [(each, _changed(each, options)) for each in named_experiments(options.names, options)]
-    runs = []
-    for seed in options.seeds:
-        for usual, experiment in pairs:
-            if options.skip_finished and _is_finished(experiment, seed, options.out or RUNS):
-                say(f"{experiment.name} (seed {seed}) is finished, skipped")
-            else:
-                runs.append(Planned(experiment, usual.name, seed))
-    return runs
-
-
-def _changed(experiment: Experiment, options: argparse.Namespace) -> Experiment:
-    """Return the experiment as the options change it."""
-    if options.epochs is not None:
-        experiment = replace(experiment, recipe=experiment.recipe.with_epochs(options.epochs))
-    if options.hold_out is not None:
-        experiment = replace(
-            experiment,
-            name=f"{experiment.name}-held-out-{options.hold_out:g}",
-            validation_fraction=options.hold_out,
-        )
-    return experiment
-
-
-def _is_finished(experiment: Experiment, seed: int, out: Path) -> bool:
-    finished = current_results(out, [experiment]).get(experiment.name, [])
-    return any(result.seed == seed for result in finished)
-
-
 def _refuse_taken(runs: Sequence[Planned], options: argparse.Namespace) -> None:
     """Raise before the first of several runs where a later one would not begin.
 
@@ -216,7 +168,7 @@ def _interruption(
     where = "before training began"
     if current is not None:
         where = f"before the first epoch of {current} was done"
-        epochs, folder = _checkpoint(current, options)
+        epochs, folder = unfinished(current, options)
         if epochs is not None:
             where = f"after epoch {epochs[0]:,} of {epochs[1]:,} of {current}"
             kept.append(f"the checkpoint in {folder}")
@@ -228,20 +180,3 @@ def _interruption(
     else:
         resumes = command_line(options)
     return f"Interrupted {where}. {what}\nTo {'resume' if kept else 'start again'}:\n  {resumes}"
-
-
-def _checkpoint(
-    run: Planned, options: argparse.Namespace
-) -> tuple[tuple[int, int] | None, Path | None]:
-    """Return how many epochs of how many an unfinished run has, and its folder; None for none."""
-    from cifar_lab.experiments.folders import CHECKPOINT, RESULT, run_folders
-
-    folder = next(iter(run_folders(run.place(options.out or RUNS))), None)  # the newest
-    epochs = None if folder is None else epochs_done(folder)
-    if folder is None or epochs is None:
-        return None, None
-    of_before = (folder / CHECKPOINT).stat().st_mtime < options.started
-    if of_before and not options.resume:  # one that this command did not touch
-        return None, None
-    trained_on = epochs[0] < epochs[1] == run.experiment.recipe.epochs  # from a shorter run
-    return (epochs, folder) if trained_on or not (folder / RESULT).exists() else (None, None)

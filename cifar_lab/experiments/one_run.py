@@ -16,6 +16,7 @@ import sys
 import threading
 import time
 import traceback
+from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
@@ -90,7 +91,8 @@ def _run(job: Job, events: Events) -> None:
         progress=False,
         callback=events.after_epoch,
     )
-    events.send("done", folder=str(result.folder), accuracy=result.test_accuracy)
+    done = {"accuracy": result.test_accuracy, "seconds": result.seconds}
+    events.send("done", folder=str(result.folder), **done)
 
 
 def _watch_input() -> None:
@@ -110,15 +112,13 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
 
 
 def _described(error: Exception) -> str:
-    """Return the text of an error; of one that a user can't fix, with where it came from."""
+    """Return the text of an error; of one that is not this package's, with where it came from."""
     from cifar_lab.utils.errors import USER_ERRORS
 
-    name = type(error).__name__
-    if isinstance(error, USER_ERRORS) and str(error):
-        place = traceback.extract_tb(error.__traceback__)[-1].filename
-        if "cifar_lab" in place:
-            return str(error)
-    return f"{name}: {error}\n{traceback.format_exc()[-LONGEST_TRACE:]}"
+    raised_in = Path(traceback.extract_tb(error.__traceback__)[-1].filename)
+    if isinstance(error, USER_ERRORS) and Path(__file__).parents[1] in raised_in.parents:
+        return str(error)
+    return f"{type(error).__name__}: {error}\n{traceback.format_exc()[-LONGEST_TRACE:]}"
 
 
 if __name__ == "__main__":

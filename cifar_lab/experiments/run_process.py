@@ -75,6 +75,23 @@ class Job:
         return replace(job, experiment=base64.b64decode(job.experiment))
 
 
+@dataclass(frozen=True)
+class Finished:
+    """A finished run, as its process tells it.
+
+    Attributes:
+        folder: The folder of its result, where it was done.
+        accuracy: The test accuracy in percent.
+        seconds: The seconds of training.
+        files: The contents of its files by name, if the folder of results is not seen there.
+    """
+
+    folder: str
+    accuracy: float
+    seconds: float
+    files: Mapping[str, bytes] | None = None
+
+
 def cores() -> int:
     """Return the number of cores that this process may use."""
     if hasattr(os, "sched_getaffinity"):
@@ -95,8 +112,8 @@ def run_in_process(
     environment: Mapping[str, str],
     on_event: Callable[[Event], object],
     is_wanted: Callable[[], bool],
-) -> str:
-    """Do a run in a new process and return the folder of its result.
+) -> Finished:
+    """Do a run in a new process.
 
     The process ends with this one, also if this one is killed: it reads a pipe that closes then.
 
@@ -117,12 +134,12 @@ def run_in_process(
             events: queue.Queue[Event | None] = queue.Queue()
             reader = threading.Thread(target=_read, args=(process.stdout, events), daemon=True)
             reader.start()
-            folder, error = _follow(job, process, events, on_event, is_wanted)
+            finished, error = _follow(job, process, events, on_event, is_wanted)
         finally:
             _end(process)
-        if folder is None:
+        if finished is None:
             raise RunFailedError(error or _last_words(process.returncode, output))
-        return folder
+        return finished
 
 
 def _start(environment: Mapping[str, str], output: IO[bytes]) -> subprocess.Popen[bytes]:
@@ -149,10 +166,10 @@ def _follow(
     events: queue.Queue[Event | None],
     on_event: Callable[[Event], object],
     is_wanted: Callable[[], bool],
-) -> tuple[str | None, str]:
-    """Hand the events over until the process ends; return the result's folder, or the error."""
+) -> tuple[Finished | None, str]:
+    """Hand the events over until the process ends; return what it has finished, or the error."""
     assert process.stdin is not None
-    folder, error = None, ""
+    finished, error = None, ""
     try:
         process.stdin.write(job.to_line())
         process.stdin.flush()
@@ -166,12 +183,13 @@ def _follow(
         except queue.Empty:
             continue
         if event is None:
-            return folder, error
+            return finished, error
         if event["event"] == "done":
-            folder = event["folder"]
+            finished = Finished(event["folder"], event["accuracy"], event["seconds"])
         elif event["event"] == "error":
             error = event["text"]
-        on_event(event)
+        else:
+            on_event(event)
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:

@@ -8,7 +8,7 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 
-from cifar_lab.experiments.run_process import Event, Job, run_in_process, thread_settings
+from cifar_lab.experiments.run_process import Event, Finished, Job, run_in_process, thread_settings
 
 
 def run_here(
@@ -16,7 +16,7 @@ def run_here(
     side_by_side: int,
     *,
     on_event: Callable[[str, Event], object],
-    on_result: Callable[[str, str], object],
+    on_result: Callable[[str, Finished], object],
     on_failure: Callable[[str, BaseException], object],
 ) -> None:
     """Do runs on this machine, some at a time, with an equal share of the cores each.
@@ -25,7 +25,7 @@ def run_here(
         jobs: The runs by name.
         side_by_side: The number of runs at a time.
         on_event: Is called with a run's name and its events, in several threads.
-        on_result: Is called with a run's name and the folder of its result.
+        on_result: Is called with a run's name and what it has finished.
         on_failure: Is called with a run's name and its error.
     """
     stop = threading.Event()
@@ -34,7 +34,7 @@ def run_here(
     for number in range(side_by_side):
         slots.put({**thread_settings(side_by_side), **_gpu_setting(number, jobs)})
 
-    def one(name: str, job: Job) -> str:
+    def one(name: str, job: Job) -> Finished:
         environment = slots.get()
         try:
             return run_in_process(

@@ -15,6 +15,7 @@ from cifar_lab.cluster.connection import WorkerFacts, connected, usable_workers
 from cifar_lab.cluster.spreading import NoWorkersError, is_wanted, spread
 from cifar_lab.experiments.run_process import (
     Event,
+    Finished,
     Job,
     RunFailedError,
     run_in_process,
@@ -23,17 +24,6 @@ from cifar_lab.experiments.run_process import (
 
 LARGEST_RUN = 2**30  # bytes of a run's files that travel through the scheduler
 LARGEST_CHECKPOINT = 2**28  # bytes; a larger one stays behind, as a finished run needs none
-
-
-@dataclass(frozen=True)
-class RunFiles:
-    """The files of a run that was done where the folder of results is not seen.
-
-    Attributes:
-        contents: Their contents by name.
-    """
-
-    contents: Mapping[str, bytes]
 
 
 @dataclass(frozen=True)
@@ -57,7 +47,7 @@ def run_on_cluster(
     *,
     out: Path,
     on_event: Callable[[str, Event], object],
-    on_result: Callable[[str, str | RunFiles], object],
+    on_result: Callable[[str, Finished], object],
     on_failure: Callable[[str, BaseException], object],
     on_lost: Callable[[str, str], object],
     say: Callable[[str], object],
@@ -69,7 +59,7 @@ def run_on_cluster(
         scheduler: The scheduler's address.
         out: The folder of results, which workers write to themselves where they see it.
         on_event: Is called with a run's name and its events, in another thread.
-        on_result: Is called with a run's name and its folder, or its files.
+        on_result: Is called with a run's name and what it has finished.
         on_failure: Is called with a run's name and its error.
         on_lost: Is called with the name of a run that is tried again, and the lost worker.
         say: Is called with lines on the workers.
@@ -150,8 +140,8 @@ def _workers_in_words(
     return lines
 
 
-def run_on_worker(job: Job, name: str, topic: str, mark: Mark) -> str | RunFiles:
-    """Do a run on a worker, in a process of its own; return its folder, or its files.
+def run_on_worker(job: Job, name: str, topic: str, mark: Mark) -> Finished:
+    """Do a run on a worker, in a process of its own.
 
     A second attempt resumes what a first one, whose worker died, left in the shared folder.
     """
@@ -162,7 +152,7 @@ def run_on_worker(job: Job, name: str, topic: str, mark: Mark) -> str | RunFiles
     def send(event: Event) -> None:
         worker.log_event(topic, {**event, "name": name})
 
-    def run_in(out: str, *, resume: bool) -> str:
+    def run_in(out: str, *, resume: bool) -> Finished:
         root = job.root if job.root is not None and Path(job.root).is_dir() else None
         return run_in_process(
             replace(job, out=out, resume=resume, root=root),
@@ -176,13 +166,14 @@ def run_on_worker(job: Job, name: str, topic: str, mark: Mark) -> str | RunFiles
         return run_in(job.out, resume=not job.again)
     scratch = tempfile.mkdtemp(prefix="run-", dir=worker.local_directory)
     try:
-        return _files(Path(run_in(scratch, resume=False)))
+        finished = run_in(scratch, resume=False)
+        return replace(finished, files=_files(Path(finished.folder)))
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
 
 
-def _files(folder: Path) -> RunFiles:
-    """Return the files of a run.
+def _files(folder: Path) -> dict[str, bytes]:
+    """Return the contents of a run's files.
 
     Raises:
         RunFailedError: They are too large to travel.
@@ -198,4 +189,4 @@ def _files(folder: Path) -> RunFiles:
             f"The run's files have {sum(kept.values()) / 2**30:.1f} GiB; at most 1 GiB travels "
             "through the scheduler. Give --out on a folder that the workers share."
         )
-    return RunFiles({path.name: path.read_bytes() for path in kept})
+    return {path.name: path.read_bytes() for path in kept}
