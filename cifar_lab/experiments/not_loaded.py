@@ -12,6 +12,8 @@ class NotLoaded:
         remedy: The call that loads it.
     """
 
+    _message = ""  # of a copy that has not got its own yet
+
     def __init__(self, remedy: str) -> None:
         self._message = f"This result was loaded without its model. Load it: {remedy}"
 

@@ -20,6 +20,7 @@ from torch.nn.parallel import DistributedDataParallel
 from cifar_lab.models.forward import device_of
 from cifar_lab.training.checkpoint import Checkpoint
 from cifar_lab.training.state import TrainingState
+from cifar_lab.utils.devices import to_device
 from cifar_lab.utils.ranks import Ranks
 
 SMALLEST_SHARE = 2  # images: batch norm can't train on one
@@ -60,7 +61,8 @@ def sum_gradients(
     held = (each for group in optimizer.param_groups for each in group["params"])
     trained = [each for each in dict.fromkeys([*model.parameters(), *held]) if each.requires_grad]
     loss = loss.detach().clone()
-    used = torch.tensor([float(each.grad is not None) for each in trained], device=loss.device)
+    used = torch.tensor([float(each.grad is not None) for each in trained])
+    used = to_device(used, loss.device)
     unused_here = [number for number, each in enumerate(trained) if each.grad is None]
     for number in unused_here:
         trained[number].grad = torch.zeros_like(trained[number])
@@ -92,12 +94,23 @@ def synchronized_norms(ranks: Ranks, model: nn.Module) -> Iterator[None]:
     """Let batch norm normalise by the whole batch for the block, on a GPU.
 
     PyTorch's `SyncBatchNorm` needs one; on the CPU each process's part is normalised by its own
-    statistics. The layers are the same objects, in another class for the block.
+    statistics.
     """
-    found: list[tuple[nn.Module, type[nn.Module]]] = []
     if ranks.size > 1 and device_of(model).type == "cuda":
-        kinds = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
-        found = [(each, type(each)) for each in model.modules() if type(each) in kinds]
+        with norms_as_sync(model):
+            yield
+    else:
+        yield
+
+
+@contextmanager
+def norms_as_sync(model: nn.Module) -> Iterator[None]:
+    """Turn batch norms into `SyncBatchNorm`s for the block: the same layers, in another class.
+
+    Those of a custom class stay as they are.
+    """
+    kinds = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
+    found = [(each, type(each)) for each in model.modules() if type(each) in kinds]
     try:
         for module, _ in found:
             module.__class__ = nn.SyncBatchNorm

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import pickle
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -78,21 +79,21 @@ class Ranks:
             return function()
         value: Any = None
         error: Exception | None = None
+        message = [b""]
         if self.is_first:
             try:
                 value = function()
+                message = [pickle.dumps((value if told is None else told(value), None))]
             except Exception as raised:
                 error = raised
-        tells = told is not None and error is None and self.is_first
-        message = [(told(value) if tells and told else value, error)]
+                message = [pickle.dumps((None, error))]
         with _lost_process_told():
             dist.broadcast_object_list(message, src=0)
-        received, error_there = message[0]
+        if not self.is_first:
+            value, error = pickle.loads(message[0])
         if error is not None:
             raise error
-        if error_there is not None:
-            raise error_there
-        return value if self.is_first else received
+        return value
 
 
 ALONE = Ranks()

@@ -1,0 +1,53 @@
+from __future__ import annotations
+
+import pytest
+
+from cifar_lab.utils.console import say
+from cifar_lab.utils.devices import as_device, best_device
+from cifar_lab.utils.torchrun import hint_for_gpus, is_writer, local_rank, world_size
+
+
+@pytest.fixture
+def second_of_two(monkeypatch: pytest.MonkeyPatch) -> None:
+    numbers = {"RANK": 1, "LOCAL_RANK": 1, "WORLD_SIZE": 2, "MASTER_PORT": 29500}
+    for name, number in numbers.items():
+        monkeypatch.setenv(name, str(number))
+    monkeypatch.setenv("MASTER_ADDR", "127.0.0.1")
+
+
+def test_without_torchrun_there_is_one_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "8")  # other programs set some of the names
+    assert (world_size(), local_rank(), is_writer()) == (1, 0, True)
+
+
+def test_only_the_first_process_prints(
+    second_of_two: None, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    say("nothing")
+    assert (world_size(), local_rank(), is_writer()) == (2, 1, False)
+    monkeypatch.setenv("RANK", "0")
+    say("a line")
+    assert capsys.readouterr().out == "a line\n"
+
+
+def test_a_process_has_the_gpu_of_its_number_alone(second_of_two: None) -> None:
+    assert as_device("cpu").type == "cpu"
+    if best_device().type == "cpu":
+        assert as_device(None).type == "cpu"
+        with pytest.raises(ValueError, match="has the GPU of its number, and this machine has 0"):
+            as_device("cuda")
+    with pytest.raises(ValueError, match="can't share mps; expected cpu or cuda"):
+        as_device("mps")
+
+
+def test_several_gpus_are_pointed_out_where_one_process_uses_one(
+    second_of_two: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    arguments = ["run", "frontier", "--out", "my runs"]
+    assert hint_for_gpus(2, arguments) is None  # torchrun has started two
+    monkeypatch.delenv("RANK")
+    assert hint_for_gpus(1, arguments) is None
+    assert hint_for_gpus(2, arguments) == (
+        "This run uses one of 2 GPUs. To use all of them for it: torchrun --nproc-per-node=2 "
+        "-m cifar_lab run frontier --out 'my runs'"
+    )
