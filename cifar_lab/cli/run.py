@@ -24,6 +24,7 @@ from cifar_lab.cli.total_estimate import TotalEstimate, expected_seconds
 from cifar_lab.experiments.facts import FACTS
 from cifar_lab.utils.console import say
 from cifar_lab.utils.files import user_path
+from cifar_lab.utils.torchrun import hint_for_gpus
 from cifar_lab.utils.wording import counted
 
 if TYPE_CHECKING:
@@ -111,6 +112,9 @@ def _run_all(runs: Sequence[Planned], done: list[Planned], options: argparse.Nam
     from cifar_lab.utils.devices import as_device
 
     device = as_device(options.device)
+    hint = hint_for_gpus(device, options.arguments)
+    if hint is not None:
+        say(hint)
     datasets = dict.fromkeys(each.experiment.dataset for each in runs)
     loaded: dict[str, Data] = {name: load(name, options.data) for name in datasets}
     estimate = TotalEstimate(

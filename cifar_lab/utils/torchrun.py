@@ -1,6 +1,6 @@
 """The processes that torchrun started for one run, as its environment variables tell them.
 
-This module imports no PyTorch, so that every command can ask it.
+PyTorch is imported late, so that every command can ask.
 """
 
 from __future__ import annotations
@@ -8,6 +8,10 @@ from __future__ import annotations
 import os
 import shlex
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import torch
 
 NAMES = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
 
@@ -27,14 +31,19 @@ def is_writer() -> bool:
     return world_size() == 1 or os.environ["RANK"] == "0"
 
 
-def hint_for_gpus(gpus: int, arguments: Sequence[str]) -> str | None:
+def hint_for_gpus(device: torch.device, arguments: Sequence[str]) -> str | None:
     """Return a line on how one run uses all of a machine's GPUs; None where it does, or has one.
 
     Args:
-        gpus: The number of GPUs that PyTorch can use here; 0 for a run on the CPU.
+        device: The device of the run; one with a number is a choice of that GPU.
         arguments: The arguments of `cifar-lab`, such as ["run", "frontier"].
     """
-    if gpus < 2 or world_size() > 1:
+    if device.type != "cuda" or device.index is not None or world_size() > 1:
+        return None
+    import torch
+
+    gpus = torch.cuda.device_count()
+    if gpus < 2:
         return None
     command = shlex.join(["torchrun", f"--nproc-per-node={gpus}", "-m", "cifar_lab", *arguments])
     return f"This run uses one of {gpus} GPUs. To use all of them for it: {command}"

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import pytest
+import torch
 
 from cifar_lab.utils.console import say
 from cifar_lab.utils.devices import as_device, best_device
@@ -44,10 +45,14 @@ def test_several_gpus_are_pointed_out_where_one_process_uses_one(
     second_of_two: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     arguments = ["run", "frontier", "--out", "my runs"]
-    assert hint_for_gpus(2, arguments) is None  # torchrun has started two
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    assert hint_for_gpus(torch.device("cuda"), arguments) is None  # torchrun has started two
     monkeypatch.delenv("RANK")
-    assert hint_for_gpus(1, arguments) is None
-    assert hint_for_gpus(2, arguments) == (
+    assert hint_for_gpus(torch.device("cpu"), arguments) is None
+    assert hint_for_gpus(torch.device("cuda:1"), arguments) is None
+    assert hint_for_gpus(torch.device("cuda"), arguments) == (
         "This run uses one of 2 GPUs. To use all of them for it: torchrun --nproc-per-node=2 "
         "-m cifar_lab run frontier --out 'my runs'"
     )
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    assert hint_for_gpus(torch.device("cuda"), arguments) is None
