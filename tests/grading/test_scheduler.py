@@ -16,10 +16,10 @@ from cifar_lab.cli.main import main
 from cifar_lab.grading.collecting.collect import collect
 from cifar_lab.grading.isolation.sandbox import isolation_level
 from cifar_lab.grading.reports import page, read_grade
-from cifar_lab.grading.sessions import on_worker, packing
-from cifar_lab.grading.sessions.fingerprint import Environment, environment
+from cifar_lab.grading.sessions import keeping, on_worker, packing
+from cifar_lab.grading.sessions.fingerprint import Environment, environment, fingerprint
 from cifar_lab.grading.sessions.grade import grade_submission
-from cifar_lab.grading.sessions.keeping import GRADER_ERROR_FILE
+from cifar_lab.grading.sessions.keeping import GRADER_ERROR_FILE, is_current
 from cifar_lab.grading.sessions.on_worker import SentSettings, reason_to_refuse
 from cifar_lab.grading.settings import Settings
 
@@ -198,3 +198,20 @@ def test_isolation_is_at_least_that_of_the_class_machine(
     monkeypatch.setattr(on_worker, "environment", lambda settings: worker)
     reason = reason_to_refuse(changed(isolation=wanted), SentSettings.of(SYNTHETIC))
     assert (reason is not None) == refused
+
+
+def test_a_grade_made_with_better_isolation_is_kept_and_one_with_less_is_not(
+    class_: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = class_ / "anna"
+    levels = ("bubblewrap", "process")
+    made = {level: fingerprint(folder, SYNTHETIC, isolation=level) for level in levels}
+    grade = grade_submission(folder, SYNTHETIC)
+    for here, there, kept in (
+        ("process", "bubblewrap", True),
+        ("bubblewrap", "process", False),
+        ("process", "process", True),
+    ):
+        monkeypatch.setattr(keeping, "isolation_level", lambda here=here: here)
+        one = replace(grade, isolation=there, fingerprint=made[there])
+        assert is_current(one, folder, SYNTHETIC) == kept

@@ -72,6 +72,8 @@ def run_on_cluster(
             raise NoWorkersError(f"No worker of {scheduler} can grade this class; see above.")
         at_once = sum(worker.threads for worker in usable.values())
         say(f"{counted(len(usable), 'worker')}, {counted(at_once, 'submission')} at a time.")
+        if not usable:
+            say(f"Waiting for workers; to start one: dask worker {scheduler}")
         spread(
             client,
             grade_packed,

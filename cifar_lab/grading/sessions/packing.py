@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from cifar_lab.grading.isolation.files import walk
+from cifar_lab.grading.reports.readable import shown_name
 from cifar_lab.grading.submissions.folder import MOST_ENTRIES, is_left_out
 
 MIB = 2**20
@@ -30,7 +31,7 @@ def refuse_unpackable(folder: Path) -> None:
     try:
         for path in _entries(folder.resolve()):
             if not path.is_symlink() and not os.access(path, os.R_OK):
-                raise PackingError(f"{path.name} can't be read: permission denied")
+                raise PackingError(f"{shown_name(path.name)} can't be read: permission denied")
     except OSError as error:
         raise PackingError(f"it can't be read: {error}") from error
 
