@@ -579,6 +579,14 @@ def test_students_are_found_by_all_their_names(tmp_path: Path) -> None:
         collected.find("Anna Muster_1")
 
 
+@pytest.mark.parametrize("name", ["\x1b[2J", "\u202egnp", "new\nline", "\udcff"])
+def test_an_unknown_name_is_said_with_names_that_do_no_harm(name: str) -> None:
+    class_ = Collected((Student(name, Path(), name), Student("anna", Path(), "anna")))
+    with pytest.raises(ValueError, match="anna") as error:
+        class_.find("berta")
+    assert str(error.value).isprintable()
+
+
 def test_numbers_keep_names_apart() -> None:
     unique = UniqueNames(("collected",), (".csv",))
     given = [unique.give(name) for name in ("Anna", "anna", "ANNA", "a.py", "A.py", "grades.csv")]
