@@ -1,6 +1,6 @@
 """The runs that `test_ranks` starts with torchrun, and repeats in one process.
 
-    python ranks_script.py FOLDER
+    python ranks_script.py FOLDER DEVICE
 
 Each process writes its outcomes to FOLDER/rank-RANK.pt.
 """
@@ -28,6 +28,7 @@ from small import RECIPE, synthetic_set
 from cifar_lab.data.augment import CutMix, RandomCrop, RandomHorizontalFlip
 from cifar_lab.data.image_set import Role
 from cifar_lab.models import SimpleMLP
+from cifar_lab.models.whitened import Stage, WhitenedResNet
 from cifar_lab.training.loop import fit
 
 TRAIN = synthetic_set(Role.TRAIN, 53, seed=0)  # batches of 16, 16, 16 and 5: parts of 2 and 3
@@ -56,6 +57,7 @@ NORMED = replace(
     reestimate_norms=True,
 )
 RANK = int(os.environ.get("RANK", "0"))
+DEVICE = "cpu"
 
 
 def mlp() -> nn.Module:
@@ -69,15 +71,38 @@ def convnet() -> nn.Module:
 
 
 def with_norms() -> nn.Module:
-    torch.manual_seed(3 + RANK)  # all ranks begin with the weights of the first
-    return nn.Sequential(
-        nn.Conv2d(3, 4, 3, stride=4),
-        nn.BatchNorm2d(4),
-        nn.ReLU(),
-        nn.Dropout2d(0.2),
-        nn.Flatten(),
-        nn.Linear(256, 10),
-    )
+    torch.manual_seed(3 + RANK)  # all processes begin with the weights of the first
+    return WhitenedResNet([Stage(4, pooled_passes=1)])
+
+
+def norm_of_images() -> nn.Module:
+    """A network whose norm has statistics that don't depend on its weights."""
+    torch.manual_seed(5)
+    return nn.Sequential(nn.BatchNorm2d(3), nn.Flatten(), nn.Linear(3072, 10))
+
+
+class Drawing(nn.Module):
+    """A network that notes what it draws in training, as dropout would."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(6)
+        self.layer = nn.Linear(3072, 10)
+        self.drawn: list[float] = []
+
+    def forward(self, images: Tensor) -> Tensor:
+        if self.training:
+            self.drawn.append(float(torch.rand(())))
+        return self.layer(images.flatten(1))
+
+
+def draws() -> list[float]:
+    model = Drawing()
+    options: dict[str, Any] = {"device": DEVICE, "progress": False}
+    if RANK == 0:  # a callback of the first process alone
+        options["callback"] = options["on_epoch"] = model.drawn.append
+    fit(model, TRAIN, replace(RECIPE, epochs=1), **options)
+    return [each for each in model.drawn if isinstance(each, float)][-4:]  # of its four steps
 
 
 class Uneven(nn.Module):
@@ -114,7 +139,7 @@ def unshuffled_pairs() -> list[tuple[Tensor, Tensor]]:
 def digest(tensors: Any) -> str:
     content = hashlib.sha256()
     for each in tensors:
-        content.update(each.detach().contiguous().numpy().tobytes())
+        content.update(each.detach().cpu().contiguous().numpy().tobytes())
     return content.hexdigest()
 
 
@@ -135,11 +160,11 @@ def digests_of_steps(found: list[str]) -> Iterator[None]:
 def trained(model: nn.Module, *arguments: Any, **options: Any) -> dict[str, Any]:
     """Train, and return all that the processes have to agree on."""
     steps: list[str] = []
-    options = {"validation": VALIDATION, "device": "cpu", "progress": False, **options}
+    options = {"validation": VALIDATION, "device": DEVICE, "progress": False, **options}
     with digests_of_steps(steps):
         history = fit(model, *arguments, **options)
     return {
-        "weights": {name: value.clone() for name, value in model.state_dict().items()},
+        "weights": {name: value.cpu().clone() for name, value in model.state_dict().items()},
         "history": [vars(record) for record in history],
         "steps": steps,
     }
@@ -157,6 +182,9 @@ RUNS: dict[str, Callable[[], Any]] = {
     "mlp": lambda: trained(mlp(), TRAIN, RECIPE),
     "without norms": lambda: trained(convnet(), FEWER, MIXED, test=VALIDATION),
     "norms": lambda: trained(with_norms(), TRAIN, NORMED),
+    "norm of images": lambda: trained(
+        norm_of_images(), FEWER, replace(RECIPE, ema_decay=0.9, learning_rate=1e-4)
+    ),
     "loader": lambda: trained(
         convnet(),
         loader(shuffle=True),
@@ -193,9 +221,10 @@ def main(folder: Path) -> None:
     torch.set_num_threads(1)
     found: dict[str, Any] = {name: run() for name, run in RUNS.items()}
     found |= {name: refused(run) for name, run in REFUSED.items()}
-    found["resumed"] = resumed(folder)
+    found |= {"resumed": resumed(folder), "draws": draws()}
     torch.save(found, folder / f"rank-{RANK}.pt")
 
 
 if __name__ == "__main__":
+    DEVICE = sys.argv[2]
     main(Path(sys.argv[1]))
