@@ -84,9 +84,9 @@ def _interruption(runs: Sequence[Planned], many: ManyRuns, options: argparse.Nam
         if key not in many.begun or key in many.folders or key in many.failures:
             continue
         epochs, _ = unfinished(each, options)
-        done = (
-            "before its first epoch" if epochs is None else f"after {epochs[0]:,} of {epochs[1]:,}"
-        )
+        done = "before the first epoch was done"
+        if epochs is not None:
+            done = f"after epoch {epochs[0]:,} of {epochs[1]:,}"
         places.append(f"  {each}: {done}")
     head = f"Interrupted with {counted(len(places), 'run')} in progress"
     return "\n".join([f"{head}{':' if places else '.'}", *places, _kept(runs, many, options)])

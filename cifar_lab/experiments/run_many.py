@@ -8,6 +8,7 @@ from pathlib import Path
 
 import torch
 
+from cifar_lab.cluster.spreading import NoWorkersError, SchedulerLostError
 from cifar_lab.experiments.catalog import Experiment, find_experiment
 from cifar_lab.experiments.many_runs import ManyRuns
 from cifar_lab.experiments.results import Result, load_result
@@ -116,7 +117,10 @@ def run_many(
     )
     if not many.runs:
         return []
-    many.do(progress=progress)
+    try:
+        many.do(progress=progress)
+    except (SchedulerLostError, NoWorkersError) as error:
+        raise type(error)(f"{error} Call it with resume=True then.") from error
     results = [
         load_result(many.folders[experiment.name, seed])
         for experiment, seed in many.runs

@@ -1,11 +1,12 @@
-"""The progress of several runs in one view: bars on a terminal, else one line per epoch."""
+"""The progress of several runs in one view: bars where a terminal has room, else lines."""
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections import deque
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 from cifar_lab.utils.console import progress_stream, say
 from cifar_lab.utils.wording import counted, duration
@@ -15,7 +16,6 @@ if TYPE_CHECKING:
 
     from cifar_lab.experiments.run_process import Event
 
-MOST_BARS = 20  # more don't fit on a terminal
 BAR = "{desc:<32.32} {n_fmt:>4}/{total_fmt:<4} |{bar:16}| {elapsed}{postfix}"
 
 
@@ -35,7 +35,7 @@ class RunsView:
         self._ended = 0
         self._times: dict[str, deque[float]] = {}  # of the last epochs
         stream = progress_stream()
-        self._on_terminal = enabled and stream.isatty() and side_by_side <= MOST_BARS
+        self._on_terminal = enabled and _lines(stream) > side_by_side + 1
         self._bars: dict[str, tqdm[Any]] = {}
         self._all: tqdm[Any] | None = None
         if self._on_terminal:
@@ -130,3 +130,11 @@ class RunsView:
         bar = self._bars.pop(name, None)
         if bar is not None:
             bar.close()
+
+
+def _lines(stream: TextIO) -> int:
+    """Return the height of a terminal; 0 for a file or a notebook."""
+    try:
+        return os.get_terminal_size(stream.fileno()).lines if stream.isatty() else 0
+    except (OSError, ValueError):  # a stream without a file
+        return 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import struct
 import subprocess
 import sys
 import time
@@ -12,7 +13,12 @@ CTRL_C = b"\x03"
 
 
 def press_ctrl_c(
-    command: list[str], *, after: str, times: int = 1, folder: Path | None = None
+    command: list[str],
+    *,
+    after: str,
+    times: int = 1,
+    folder: Path | None = None,
+    size: tuple[int, int] | None = None,
 ) -> tuple[int, str]:
     """Run `cifar-lab` and press Ctrl-C when a text appears; return its status and its output.
 
@@ -21,12 +27,15 @@ def press_ctrl_c(
         after: The text.
         times: How often it is pressed, a tenth of a second apart.
         folder: Where the command runs.
+        size: The terminal's lines and columns.
     """
     import fcntl  # not on Windows
     import pty
     import termios
 
     ours, theirs = pty.openpty()
+    if size is not None:
+        fcntl.ioctl(ours, termios.TIOCSWINSZ, struct.pack("HHHH", *size, 0, 0))
 
     def take_terminal() -> None:
         fcntl.ioctl(0, termios.TIOCSCTTY, 0)
