@@ -11,6 +11,8 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
+from cifar_lab.utils.torchrun import command_words
+
 
 def command_line(
     options: argparse.Namespace, *, without: Collection[str] = (), also: Collection[str] = ()
@@ -24,7 +26,7 @@ def command_line(
     """
     words = [word for word in options.arguments if word not in without]
     words += [word for word in also if word not in words]
-    return shlex.join(["cifar-lab", *words])
+    return shlex.join([*command_words(), *words])
 
 
 @contextmanager

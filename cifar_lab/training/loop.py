@@ -133,7 +133,8 @@ def fit(
     the recipe and the seed. The global generators of PyTorch (from which dropout draws), numpy and
     Python are seeded at the start of each epoch.
 
-    In a script that torchrun starts, its processes share the run: see this folder's README.
+    Several processes that torchrun started share the run: each trains on its part of every batch,
+    and all end with the same weights (see cifar_lab/training/README.md).
 
     Args:
         model: Is moved to the device and trained in place; takes images (N, 3, H, W) in [0, 1].

@@ -150,5 +150,5 @@ def _lost_process_told() -> Iterator[None]:
             "Another process of this run ended or can't be reached. Its own message, if it had "
             "one, is above or in its log. Resume the run from the last epoch that was saved, with "
             "any number of processes, by --resume (resume=True). PyTorch says: "
-            f"{str(error).strip().splitlines()[0]}"
+            f"{str(error).strip().splitlines()[0].partition('. ')[0]}."
         ) from error

@@ -31,6 +31,14 @@ def is_writer() -> bool:
     return world_size() == 1 or os.environ["RANK"] == "0"
 
 
+def command_words() -> list[str]:
+    """Return the words that start the command line: torchrun's, where it started this process."""
+    if world_size() == 1:
+        return ["cifar-lab"]
+    here = os.environ.get("LOCAL_WORLD_SIZE", str(world_size()))
+    return ["torchrun", f"--nproc-per-node={here}", "-m", "cifar_lab"]
+
+
 def hint_for_gpus(device: torch.device, arguments: Sequence[str]) -> str | None:
     """Return a line on how one run uses all of a machine's GPUs; None where it does, or has one.
 

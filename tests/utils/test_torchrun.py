@@ -1,8 +1,11 @@
 from __future__ import annotations
 
+import argparse
+
 import pytest
 import torch
 
+from cifar_lab.cli.interruption import command_line
 from cifar_lab.utils.console import say
 from cifar_lab.utils.devices import as_device, best_device
 from cifar_lab.utils.torchrun import hint_for_gpus, is_writer, local_rank, world_size
@@ -39,6 +42,16 @@ def test_a_process_has_the_gpu_of_its_number_alone(second_of_two: None) -> None:
             as_device("cuda")
     with pytest.raises(ValueError, match="can't share mps; expected cpu or cuda"):
         as_device("mps")
+
+
+def test_a_command_to_resume_starts_as_many_processes_again(
+    second_of_two: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    options = argparse.Namespace(arguments=["run", "frontier"])
+    resumes = "torchrun --nproc-per-node=2 -m cifar_lab run frontier --resume"
+    assert command_line(options, also=["--resume"]) == resumes
+    monkeypatch.delenv("RANK")
+    assert command_line(options) == "cifar-lab run frontier"
 
 
 def test_several_gpus_are_pointed_out_where_one_process_uses_one(
