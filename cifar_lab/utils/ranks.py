@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import atexit
+import os
 import pickle
+import sys
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -15,7 +17,7 @@ import torch
 from torch import Tensor
 from torch import distributed as dist
 
-from cifar_lab.utils.torchrun import world_size
+from cifar_lab.utils.torchrun import is_one_machine, world_size
 
 # A killed process closes its connections, which the others see at once. This is for a machine that
 # vanishes, and longer than a slow process may keep the others waiting.
@@ -112,6 +114,8 @@ def join_ranks() -> Ranks:
     if not dist.is_initialized():
         if world_size() == 1:
             return ALONE
+        if is_one_machine() and sys.platform == "linux":  # then gloo needs no port beyond it
+            os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo")
         with_nccl = torch.cuda.is_available() and dist.is_nccl_available()
         with _lost_process_told():
             # Numbers and texts of Python travel by gloo in any case: no GPU waits for them.

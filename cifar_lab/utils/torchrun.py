@@ -26,6 +26,11 @@ def local_rank() -> int:
     return int(os.environ["LOCAL_RANK"]) if world_size() > 1 else 0
 
 
+def is_one_machine() -> bool:
+    """Return whether all processes run on this machine."""
+    return world_size() == 1 or os.environ.get("LOCAL_WORLD_SIZE") == os.environ["WORLD_SIZE"]
+
+
 def is_writer() -> bool:
     """Return whether this process is the one that prints and writes files: that of rank 0."""
     return world_size() == 1 or os.environ["RANK"] == "0"
