@@ -21,6 +21,7 @@ from cifar_lab.experiments.run_process import (
     run_in_process,
     thread_settings,
 )
+from cifar_lab.utils.wording import counted
 
 LARGEST_RUN = 2**30  # bytes of a run's files that travel through the scheduler
 LARGEST_CHECKPOINT = 2**28  # bytes; a larger one stays behind, as a finished run needs none
@@ -123,7 +124,7 @@ def _workers_in_words(
     usable: Mapping[str, WorkerFacts], seen: Mapping[str, bool], out: Path
 ) -> list[str]:
     threads = sum(each.threads for each in usable.values())
-    lines = [f"Workers: {len(usable)}, with room for {threads} runs at a time."]
+    lines = [f"Workers: {len(usable)}, with room for {counted(threads, 'run')} at a time."]
     apart = [each.host for address, each in usable.items() if not seen.get(address)]
     if apart:
         hosts = ", ".join(sorted(set(apart)))

@@ -97,5 +97,5 @@ def test_ctrl_c_on_a_terminal_names_the_runs_and_the_command_that_resumes(tmp_pa
     assert re.search(r"  SimpleMLP \(cifar10-mlp, seed [01]\): after epoch \d+ of 40\n", message)
     assert re.search(r"Kept: [12] checkpoints?\.\nTo resume:\n", message)
     assert shlex.split(message.rstrip().rpartition("\n")[2]) == ["cifar-lab", *words, "--resume"]
-    assert re.search(r"cifar10-mlp, seed 0 .* 1/40 .*%, about \d+", text), "bars with time left"
+    assert re.search(r"cifar10-mlp, seed 0 .* 1/40 .*% +about \d+", text), "bars with time left"
     assert "all runs" in text
