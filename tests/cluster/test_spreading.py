@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import threading
 import time
@@ -22,13 +23,13 @@ from cifar_lab.cluster.spreading import (
 )
 
 pytest.importorskip("distributed")
-HERE = {"PYTHONPATH": str(Path(__file__).parent)}
+PATH = os.pathsep.join([str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")])
 
 
 @pytest.fixture(scope="module")
 def two(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     with pytest.MonkeyPatch.context() as patched:
-        patched.setenv("PYTHONPATH", HERE["PYTHONPATH"])
+        patched.setenv("PYTHONPATH", PATH)
         with cluster(tmp_path_factory.mktemp("two")) as made:
             yield made
 
@@ -116,7 +117,7 @@ def test_a_worker_that_does_not_answer_as_wanted_is_refused_by_the_callers_quest
 def test_a_dead_workers_task_is_tried_on_another_and_at_last_given_up(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("PYTHONPATH", HERE["PYTHONPATH"])
+    monkeypatch.setenv("PYTHONPATH", PATH)
     with cluster(tmp_path, workers=3, threads=2) as made, connected(made.address) as client:
         ends = Ends()
         tasks = {"once": (str(tmp_path / "once"), 1), "never": (str(tmp_path / "never"), 0)}
@@ -134,7 +135,7 @@ def test_a_dead_workers_task_is_tried_on_another_and_at_last_given_up(
 def test_a_worker_that_joins_is_used_and_without_any_there_is_an_error(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("PYTHONPATH", HERE["PYTHONPATH"])
+    monkeypatch.setenv("PYTHONPATH", PATH)
     with cluster(tmp_path, workers=0) as made, connected(made.address) as client:
         with pytest.raises(NoWorkersError, match="2 seconds"):
             Ends().spread(client, dask_tasks.square, {"a": (1,)}, patience=2)
@@ -148,7 +149,7 @@ def test_a_worker_that_joins_is_used_and_without_any_there_is_an_error(
 def test_the_schedulers_death_is_an_error_within_half_a_minute(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setenv("PYTHONPATH", HERE["PYTHONPATH"])
+    monkeypatch.setenv("PYTHONPATH", PATH)
     with cluster(tmp_path, workers=1) as made, connected(made.address) as client:
 
         def kill() -> None:

@@ -202,6 +202,7 @@ def test_without_cloudpickle_the_error_says_where_to_put_the_network(
     assert pickle.loads(pickled(TINY)) == TINY
 
 
+@pytest.mark.slow
 def test_a_file_that_the_other_machine_lacks_goes_along(tmp_path: Path) -> None:
     pytest.importorskip("cloudpickle")
     content = tmp_path / "content"
