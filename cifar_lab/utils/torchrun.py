@@ -44,6 +44,15 @@ def command_words() -> list[str]:
     return ["torchrun", f"--nproc-per-node={here}", "-m", "cifar_lab"]
 
 
+def refuse_torchrun(what: str) -> None:
+    """Raise a ValueError where torchrun started this process, but `what` starts its own."""
+    if world_size() > 1:
+        raise ValueError(
+            f"{what} starts processes of its own, and torchrun has started {world_size()} for one "
+            "run; expected one of the two. Leave out torchrun for many runs at a time."
+        )
+
+
 def hint_for_gpus(device: torch.device, arguments: Sequence[str]) -> str | None:
     """Return a line on how one run uses all of a machine's GPUs; None where it does, or has one.
 
@@ -59,4 +68,7 @@ def hint_for_gpus(device: torch.device, arguments: Sequence[str]) -> str | None:
     if gpus < 2:
         return None
     command = shlex.join(["torchrun", f"--nproc-per-node={gpus}", "-m", "cifar_lab", *arguments])
-    return f"This run uses one of {gpus} GPUs. To use all of them for it: {command}"
+    return (
+        f"This run uses one of {gpus} GPUs. To use all of them for it: {command} (for several runs "
+        f"at a time: --jobs {gpus})"
+    )

@@ -26,10 +26,12 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from small import RECIPE, synthetic_set
 
 from cifar_lab.data.augment import CutMix, RandomCrop, RandomHorizontalFlip
+from cifar_lab.data.batches import Batches
 from cifar_lab.data.image_set import Role
 from cifar_lab.models import SimpleMLP
 from cifar_lab.models.whitened import Stage, WhitenedResNet
-from cifar_lab.training.loop import fit
+from cifar_lab.training.loop import fit, train_epoch
+from cifar_lab.utils.ranks import join_ranks
 
 TRAIN = synthetic_set(Role.TRAIN, 53, seed=0)  # batches of 16, 16, 16 and 5: parts of 2 and 3
 FEWER = synthetic_set(Role.TRAIN, 50, seed=0)  # the last batch has 2 images, too few to share
@@ -170,6 +172,32 @@ def trained(model: nn.Module, *arguments: Any, **options: Any) -> dict[str, Any]
     }
 
 
+def overflow() -> dict[str, Any]:
+    """Train an epoch with scaled gradients, which overflow in a process beyond the first, once."""
+    model = mlp().to(DEVICE)
+    weight = next(model.parameters())
+    steps: list[None] = []
+
+    def overflow_in_second_step(gradient: Tensor) -> Tensor:
+        steps.append(None)
+        return gradient * torch.inf if RANK and len(steps) == 2 else gradient
+
+    weight.register_hook(overflow_in_second_step)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.01)
+    scaler = torch.amp.GradScaler(DEVICE, init_scale=8.0)
+    found: list[str] = []
+    with digests_of_steps(found):
+        train_epoch(
+            model,
+            Batches(TRAIN, 16, device=DEVICE),
+            optimizer,
+            nn.CrossEntropyLoss(),
+            scaler=scaler,
+            ranks=join_ranks(),
+        )
+    return {"steps": found, "scale": scaler.get_scale(), "is_finite": bool(weight.isfinite().all())}
+
+
 def refused(function: Callable[[], Any]) -> str:
     try:
         function()
@@ -221,7 +249,7 @@ def main(folder: Path) -> None:
     torch.set_num_threads(1)
     found: dict[str, Any] = {name: run() for name, run in RUNS.items()}
     found |= {name: refused(run) for name, run in REFUSED.items()}
-    found |= {"resumed": resumed(folder), "draws": draws()}
+    found |= {"resumed": resumed(folder), "draws": draws(), "overflow": overflow()}
     torch.save(found, folder / f"rank-{RANK}.pt")
 
 

@@ -90,6 +90,14 @@ def test_each_process_has_its_own_dropout_the_first_as_one_alone(outcomes: Outco
     assert len(second) == 4
 
 
+def test_an_overflow_in_one_process_skips_the_step_in_all(outcomes: Outcomes) -> None:
+    first, second = (each["overflow"] for each in outcomes)
+    assert first == second
+    assert len(first["steps"]) == 3  # of four
+    assert first["scale"] == 4
+    assert first["is_finite"]
+
+
 def test_two_processes_resume_what_one_began(outcomes: Outcomes) -> None:
     alone = trained(mlp(), TRAIN, replace(RECIPE, epochs=3))
     resumed = outcomes[0]["resumed"]

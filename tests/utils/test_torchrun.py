@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from cifar_lab.cli.interruption import command_line
+from cifar_lab.cli.main import main
 from cifar_lab.utils.console import say
 from cifar_lab.utils.devices import as_device, best_device
 from cifar_lab.utils.torchrun import hint_for_gpus, is_writer, local_rank, world_size
@@ -54,6 +55,15 @@ def test_a_command_to_resume_starts_as_many_processes_again(
     assert command_line(options) == "cifar-lab run frontier"
 
 
+def test_many_runs_are_refused_in_processes_of_one_run(
+    second_of_two: None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["run", "cifar10-mlp", "--jobs", "2"]) == 1
+    assert (
+        "--jobs starts processes of its own, and torchrun has started 2" in capsys.readouterr().err
+    )
+
+
 def test_several_gpus_are_pointed_out_where_one_process_uses_one(
     second_of_two: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -65,7 +75,7 @@ def test_several_gpus_are_pointed_out_where_one_process_uses_one(
     assert hint_for_gpus(torch.device("cuda:1"), arguments) is None
     assert hint_for_gpus(torch.device("cuda"), arguments) == (
         "This run uses one of 2 GPUs. To use all of them for it: torchrun --nproc-per-node=2 "
-        "-m cifar_lab run frontier --out 'my runs'"
+        "-m cifar_lab run frontier --out 'my runs' (for several runs at a time: --jobs 2)"
     )
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
     assert hint_for_gpus(torch.device("cuda"), arguments) is None
