@@ -14,9 +14,12 @@ from cifar_lab.data.cifar import DATASETS
 from cifar_lab.utils.errors import CorruptedDataError
 
 if TYPE_CHECKING:
+    import torch
+
     from cifar_lab.cli.options import Commands
 
 PACKAGES = ("cifar-lab", "torch", "torchvision", "numpy", "matplotlib", "nbconvert", "pytest")
+CLUSTER = "distributed"  # what --scheduler needs
 
 
 def add_command(commands: Commands) -> None:
@@ -68,10 +71,21 @@ def examine(root: Path) -> str:
         f"{resolve_precision('auto', device)}",
         "cpu": f"{capabilities.get('cpu_name', 'unknown')}: {flags}",
         "cores": f"{os.cpu_count()}, torch uses {torch.get_num_threads()} threads",
+        "many_runs": _many_runs(device),
         "disk": f"{shutil.disk_usage(place).free / 1e9:.1f} GB free at {place}",
         **{name: _state(name, root) for name in DATASETS},
     }
     return "\n".join(f"{fact:12} {finding}" for fact, finding in facts.items())
+
+
+def _many_runs(device: torch.device) -> str:
+    """Return how several runs, or one on several GPUs, use this machine and others."""
+    from cifar_lab.utils.environment import installed_version
+    from cifar_lab.utils.torchrun import hint_for_gpus
+
+    machines = f"--scheduler with {CLUSTER} {installed_version(CLUSTER)} (the extra 'cluster')"
+    hint = hint_for_gpus(device, ["run", "EXPERIMENT"])
+    return f"run --jobs N here; on a cluster {machines}.{f' {hint}' if hint else ''}"
 
 
 def _state(dataset: str, root: Path) -> str:

@@ -28,6 +28,7 @@ from cifar_lab.cli import (
 )
 from cifar_lab.cli.completion import complete_if_asked
 from cifar_lab.utils.errors import USER_ERRORS
+from cifar_lab.utils.torchrun import is_writer
 
 # Each adds its command with `add_command`. None imports PyTorch before its command runs.
 COMMANDS = (
@@ -62,7 +63,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if arguments is None:  # the process ends now: a second Ctrl-C would only spoil that
             signal.signal(signal.SIGINT, signal.SIG_IGN)
         # On a line of its own, after ^C or a progress bar.
-        print(f"\ncifar-lab: {str(interrupt) or 'Interrupted.'}", file=sys.stderr)
+        if is_writer():
+            print(f"\ncifar-lab: {str(interrupt) or 'Interrupted.'}", file=sys.stderr)
         return 130
     except USER_ERRORS as error:
         print(f"cifar-lab: {error}", file=sys.stderr)

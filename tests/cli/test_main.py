@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import replace
 from importlib.metadata import version
+from importlib.metadata import version
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -294,6 +295,7 @@ def test_doctor_reports_versions_and_the_state_of_the_data(
     assert report["cores"].startswith(f"{os.cpu_count()},")
     assert report["cifar10"].startswith("0 of 7 files")
     assert "meta is not the official file" in report["cifar100"]
+    assert version("distributed") in report["many_runs"]
 
 
 def test_a_reader_that_has_enough_is_no_error() -> None:
