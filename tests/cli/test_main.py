@@ -9,7 +9,6 @@ import sys
 from collections.abc import Callable
 from dataclasses import replace
 from importlib.metadata import version
-from importlib.metadata import version
 from pathlib import Path
 from types import SimpleNamespace
 
