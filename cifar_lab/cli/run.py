@@ -24,7 +24,7 @@ from cifar_lab.cli.total_estimate import TotalEstimate, expected_seconds
 from cifar_lab.experiments.facts import FACTS
 from cifar_lab.utils.console import say
 from cifar_lab.utils.files import user_path
-from cifar_lab.utils.torchrun import hint_for_gpus, refuse_torchrun
+from cifar_lab.utils.torchrun import hint_for_gpus
 from cifar_lab.utils.wording import counted
 
 if TYPE_CHECKING:
@@ -92,7 +92,6 @@ def execute(options: argparse.Namespace) -> int | None:
     """Train each experiment from each seed."""
     options.started = time.time()
     if options.jobs is not None or options.scheduler is not None:
-        refuse_torchrun("--jobs" if options.scheduler is None else "--scheduler")
         return run_side_by_side(options)
     done: list[Planned] = []
     runs: Sequence[Planned] = ()

@@ -23,7 +23,7 @@ from cifar_lab.experiments.runs_view import RunsView
 from cifar_lab.models.counting import architecture_digest
 from cifar_lab.utils.devices import as_device
 from cifar_lab.utils.seeding import check_seed
-from cifar_lab.utils.torchrun import world_size
+from cifar_lab.utils.torchrun import refuse_torchrun
 from cifar_lab.utils.wording import counted, duration
 
 
@@ -77,8 +77,7 @@ class ManyRuns:
         finished = self._finished() if self.resume else {}
         self.folders.update(finished)
         jobs = {name: job for name, job in jobs.items() if keys[name] not in finished}
-        side_by_side = self.jobs if self.scheduler is None else len(jobs)
-        view = RunsView(len(jobs), min(side_by_side, len(jobs)), enabled=progress)
+        view = RunsView(len(jobs), enabled=progress)
 
         def on_event(name: str, event: Event) -> None:
             self.begun.add(keys[name])
@@ -129,11 +128,7 @@ class ManyRuns:
     def _check(self) -> None:
         if self.resume and self.again:
             raise ValueError("resume=True takes what is there, again=True a new folder; give one.")
-        if world_size() > 1:
-            raise ValueError(
-                "torchrun started this process to train one model; expected it without jobs "
-                "(--jobs) and scheduler (--scheduler). Give the one or the other."
-            )
+        refuse_torchrun("jobs (--jobs)" if self.scheduler is None else "scheduler (--scheduler)")
         if self.jobs < 1:
             raise ValueError(f"jobs is {self.jobs}; expected the number of runs at a time.")
         if self.scheduler is not None and self.jobs != 1:

@@ -1,4 +1,4 @@
-"""The progress of several runs in one view: bars where a terminal has room, else lines."""
+"""The progress of several runs in one view: bars on a terminal, elsewhere lines."""
 
 from __future__ import annotations
 
@@ -24,21 +24,20 @@ class RunsView:
 
     Args:
         total: The number of runs.
-        side_by_side: The number of runs at a time.
         enabled: Whether to show anything.
     """
 
-    def __init__(self, total: int, side_by_side: int, *, enabled: bool = True) -> None:
+    def __init__(self, total: int, *, enabled: bool = True) -> None:
         self._lock = threading.RLock()
         self._enabled = enabled
         self._total = total
         self._ended = 0
         self._times: dict[str, deque[float]] = {}  # of the last epochs
         stream = progress_stream()
-        self._on_terminal = enabled and _lines(stream) > side_by_side + 1
+        self._room = _lines(stream) - 2 if enabled else 0  # for bars of runs
         self._bars: dict[str, tqdm[Any]] = {}
         self._all: tqdm[Any] | None = None
-        if self._on_terminal:
+        if self._room > 0:
             self._all = self._bar("all runs", total, position=0)
 
     def event(self, name: str, event: Event) -> None:
@@ -85,9 +84,9 @@ class RunsView:
 
     def _begin(self, name: str, epochs: int) -> None:
         self._times.pop(name, None)
-        if not self._on_terminal:
+        if self._all is None:
             self.say(f"{name}: begins, {counted(epochs, 'epoch')}")
-        elif name not in self._bars:
+        elif name not in self._bars and len(self._bars) < self._room:
             taken = {-bar.pos for bar in self._bars.values()}
             position = next(number for number in range(1, 1000) if number not in taken)
             self._bars[name] = self._bar(name, epochs, position=position)
@@ -100,7 +99,7 @@ class RunsView:
             shown = [] if accuracy is None else [f"{accuracy:.2f} %"]
             bar.set_postfix_str("   ".join([*shown, left] if left else shown), refresh=False)
             bar.update(event["epoch"] - bar.n)
-        elif not self._on_terminal:
+        elif self._all is None:
             self.say(f"{name}: {event['text']}{f'   {left}' if left else ''}")
 
     def _left(self, name: str, event: Event) -> str:

@@ -277,7 +277,7 @@ def test_without_a_terminal_each_epoch_is_a_line_with_the_time_left(
 ) -> None:
     clock = iter([100.0, 160.0])
     monkeypatch.setattr("cifar_lab.experiments.runs_view.time.monotonic", lambda: next(clock))
-    view = RunsView(2, 1)
+    view = RunsView(2)
     view.event("tiny, seed 0", {"event": "begin", "epochs": 3})
     for epoch in (1, 2):
         facts = {"epoch": epoch, "epochs": 3, "accuracy": 5.0, "seconds": 20.0}
@@ -290,3 +290,21 @@ def test_without_a_terminal_each_epoch_is_a_line_with_the_time_left(
         "tiny, seed 0: epoch   2   about 1 minute left",
         "[1/2] tiny, seed 0: test accuracy 9.00 %",
     ]
+
+
+def test_on_a_terminal_runs_that_have_no_room_get_no_bar(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("cifar_lab.experiments.runs_view._lines", lambda stream: 4)
+    view = RunsView(3)
+    for seed in range(3):
+        view.event(f"tiny, seed {seed}", {"event": "begin", "epochs": 3})
+    facts = {"event": "epoch", "epochs": 3, "accuracy": 5.0, "seconds": 20.0, "text": "a line"}
+    view.event("tiny, seed 2", {**facts, "epoch": 1})
+    view.end("tiny, seed 0", "done")
+    view.event("tiny, seed 1", {**facts, "epoch": 2})
+    view.close()
+    printed = capsys.readouterr()
+    assert "tiny, seed 1 " in printed.err and "2/3" in printed.err and "5.00 %" in printed.err
+    assert "tiny, seed 2" not in printed.err and "a line" not in printed.out + printed.err
+    assert "[1/3] tiny, seed 0: done" in printed.err
