@@ -128,7 +128,7 @@ class ManyRuns:
     def _check(self) -> None:
         if self.resume and self.again:
             raise ValueError("resume=True takes what is there, again=True a new folder; give one.")
-        refuse_torchrun("jobs (--jobs)" if self.scheduler is None else "scheduler (--scheduler)")
+        refuse_torchrun("run_many or " + ("--jobs" if self.scheduler is None else "--scheduler"))
         if self.jobs < 1:
             raise ValueError(f"jobs is {self.jobs}; expected the number of runs at a time.")
         if self.scheduler is not None and self.jobs != 1:
