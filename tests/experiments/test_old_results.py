@@ -8,6 +8,7 @@ import pytest
 
 from cifar_lab.experiments.catalog import EXPERIMENTS
 from cifar_lab.experiments.results import load_result
+from cifar_lab.models import MODELS
 
 OLD = sorted((Path(__file__).parents[1] / "old_files").glob("*.json"))
 
@@ -23,7 +24,7 @@ def test_a_result_of_an_earlier_version_is_loaded_and_saved_as_it_was(
     shutil.copy(path, tmp_path / "result.json")
     result, written = load_result(tmp_path), json.loads(path.read_text())
     experiment = EXPERIMENTS[result.experiment]
-    assert (result.title, result.model_name) == (experiment.title, experiment.model)
+    assert result.title == experiment.title and result.model_name in MODELS
     assert result.recipe.augment == experiment.recipe.augment
     assert result.recipe.batch_size == written["recipe"]["batch_size"]
     assert [record.train_loss for record in result.history] == [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import json
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,6 @@ import torch
 
 from cifar_lab.data.datasets import load
 from cifar_lab.data.image_set import split
-from cifar_lab.experiments.catalog import EXPERIMENTS
 from cifar_lab.models import MODELS, DSConvBlock, build_model
 from cifar_lab.models.counting import architecture_digest
 from cifar_lab.models.former import DIGESTS, present_digest
@@ -29,10 +29,16 @@ def unpacked(name: str, folder: Path) -> Path:
     return path
 
 
+def network_of(name: str) -> torch.nn.Module:
+    """Build the network that the run trained; the experiment may have another one today."""
+    result = json.loads((FILES / f"{name}.json").read_text(encoding="utf-8"))
+    return build_model(result["model_name"], 10)
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_weights_load_under_the_names_of_today(name: str, tmp_path: Path) -> None:
     path = unpacked(f"{name}-weights", tmp_path)
-    model = EXPERIMENTS[name].build_model(10)
+    model = network_of(name)
     load_weights(model, path)
     saved = [value for value in torch.load(path).values() if value.numel() > 1]
     loaded = [value for value in model.state_dict().values() if value.numel() > 1]
@@ -45,7 +51,7 @@ def test_weights_load_under_the_names_of_today(name: str, tmp_path: Path) -> Non
 def test_a_run_is_resumed_from_its_checkpoint(name: str, tmp_path: Path) -> None:
     path = unpacked(f"{name}-checkpoint", tmp_path)
     recipe = Recipe.from_dict(torch.load(path)["recipe"])
-    model = EXPERIMENTS[name].build_model(10)
+    model = network_of(name)
     assert is_of(path, recipe, "synthetic", architecture_digest(model))
     images = load("synthetic").train.subset(range(200))
     train, validation = split(images, 0.1, seed=0)
