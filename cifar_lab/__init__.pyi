@@ -47,6 +47,7 @@ from .experiments.published import (
 )
 from .experiments.results import Result, find_results, load_result, to_frame
 from .experiments.run import run
+from .experiments.run_many import RunsFailedError, run_many
 from .experiments.submission import submit
 from .experiments.variants import Variant
 from .grading.sessions.self_check import check_submission
@@ -123,6 +124,7 @@ __all__ = [
     "Recipe",
     "Result",
     "Role",
+    "RunsFailedError",
     "SharedStage",
     "SimpleMLP",
     "SkeletonConvNet",
@@ -172,6 +174,7 @@ __all__ = [
     "resnet_small",
     "resnet_wide",
     "run",
+    "run_many",
     "save_weights",
     "seed_everything",
     "split",

@@ -47,7 +47,7 @@ def synthetic() -> Data:
     return cifar_lab.load("synthetic")
 
 
-@pytest.mark.parametrize("name", WITH_EXAMPLES)
+@pytest.mark.parametrize("name", [*WITH_EXAMPLES, pytest.param("run_many", marks=pytest.mark.slow)])
 def test_example_gives_what_it_says(
     name: str, synthetic: Data, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from distributed import Client
 
 ANSWER_WITHIN = 25.0  # seconds that a scheduler or a worker gets for a short answer
+LONGER = 120.0  # seconds for a caller's own question, which may import PyTorch from a slow disk
 TIMEOUTS = (TimeoutError, asyncio.TimeoutError)  # two classes in Python 3.10
 NOISY = ("distributed", "distributed.client", "tornado.application")  # they log tracebacks
 
@@ -153,7 +154,8 @@ def usable_workers(
         usable[address] = WorkerFacts(
             address, there["host"], threads[address], there["processor"], same
         )
-    for address, answer in _ask(client, refuse, list(usable)).items() if refuse else ():
+    answers = _ask(client, refuse, list(usable), within=LONGER) if refuse else {}
+    for address, answer in answers.items():
         if answer is not None:
             del usable[address]
             refused[address] = str(answer)
@@ -181,12 +183,16 @@ def _asked_for_facts(client: Client, addresses: list[str]) -> dict[str, Any]:
 
 
 def _ask(
-    client: Client, question: Callable[..., Any], addresses: list[str], *given: Any
+    client: Client,
+    question: Callable[..., Any],
+    addresses: list[str],
+    *given: Any,
+    within: float = ANSWER_WITHIN,
 ) -> dict[str, Any]:
     """Return each worker's answer or exception."""
 
     def ask(some: list[str]) -> dict[str, Any]:
-        options: dict[str, Any] = {"callback_timeout": ANSWER_WITHIN}
+        options: dict[str, Any] = {"callback_timeout": within}
         return client.run(question, *given, workers=some, on_error="return", **options)
 
     if not addresses:
@@ -200,7 +206,7 @@ def _ask(
         try:
             answers |= ask([address])
         except TIMEOUTS:
-            answers[address] = TimeoutError(f"no answer within {ANSWER_WITHIN:.0f} seconds")
+            answers[address] = TimeoutError(f"no answer within {within:.0f} seconds")
     return answers
 
 

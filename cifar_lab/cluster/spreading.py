@@ -36,6 +36,7 @@ def spread(
     tasks: Mapping[str, tuple[Any, ...]],
     *,
     workers: Collection[str],
+    refused: Collection[str] = (),
     attempts: int = 3,
     on_result: Callable[[str, Any], object],
     on_failure: Callable[[str, BaseException], object],
@@ -53,8 +54,9 @@ def spread(
         client: The connection.
         function: The function, importable on the workers. In long ones, `is_wanted` tells whether
             anyone still waits for the result.
-        tasks: The function's arguments by the task's name.
+        tasks: The function's arguments by the task's name; asked for when a task is sent.
         workers: The addresses of the workers to use, as `usable_workers` returns them.
+        refused: The addresses of the workers that it refused, which are not asked again.
         attempts: The number of workers that a task may lose.
         on_result: Is called with a task's name and result as soon as that is there.
         on_failure: Is called with the name and the error of a task that failed: an exception of
@@ -68,8 +70,8 @@ def spread(
         SchedulerLostError: The scheduler has gone. Results that came before were handed over.
         NoWorkersError: No usable worker is left, and none joins.
     """
-    work = _Work(client, function, dict(tasks), attempts, on_result, on_failure, on_lost)
-    known = set(workers)
+    work = _Work(client, function, tasks, attempts, on_result, on_failure, on_lost)
+    known = {*workers, *refused}
     last_seen = next_look = time.monotonic()
     try:
         while work.is_unfinished:
@@ -144,7 +146,7 @@ class _Work:
 
     client: Client
     function: Callable[..., Any]
-    tasks: dict[str, tuple[Any, ...]]
+    tasks: Mapping[str, tuple[Any, ...]]
     attempts: int
     on_result: Callable[[str, Any], object]
     on_failure: Callable[[str, BaseException], object]

@@ -93,6 +93,7 @@ def run_on_cluster(
                 run_on_worker,
                 {name: (job, name, topic, mark) for name, job in jobs.items()},
                 workers=usable,
+                refused=others,
                 on_result=on_result,
                 on_failure=on_failure,
                 on_lost=on_lost,

@@ -78,13 +78,14 @@ def run_on_cluster(
             client,
             grade_packed,
             tasks,
-            workers=list(usable),
+            workers=usable,
+            refused=refused,
             attempts=ATTEMPTS,
             on_result=results.take,
             on_failure=results.fail,
             on_lost=results.tell_lost,
             refuse=question,
-            on_refused=lambda one, why: None if one in refused else _tell_refused(one, why),
+            on_refused=_tell_refused,
         )
 
 
