@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
-from importlib.metadata import version
+from importlib.metadata import requires, version
 from pathlib import Path
 
 import pytest
@@ -150,3 +151,10 @@ child.answer({"status": subprocess.run(command, check=False).returncode})
     limits = Limits(wall_seconds=300.0, cpu_seconds=300)
     outcome = run_isolated(code, arguments={}, arrays={}, readable={}, limits=limits)
     assert outcome.answer == {"status": 0}, outcome
+
+
+def test_grading_needs_no_server_and_no_browser() -> None:
+    needed = [one for one in requires("cifar-lab") or [] if 'extra == "grading"' in one]
+    assert len(needed) > 5
+    for package in ("jupyter", "jupyterlab", "notebook", "playwright", "selenium", "flask"):
+        assert not any(re.match(rf"{package}\b(?!-)", one) for one in needed), package

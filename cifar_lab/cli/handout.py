@@ -140,7 +140,7 @@ def hand_out(
     except ImportError as error:
         package = (error.name or "Jupyter").partition(".")[0]
         raise ImportError(
-            f"Handing out a notebook needs {package}: pip install 'cifar-lab[notebook]'"
+            f"Handing out a notebook needs {package}: pip install 'cifar-lab[grading]'"
         ) from error
     notebook = read_notebook(path)  # which leaves out outputs
     kept = {
