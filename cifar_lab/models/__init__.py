@@ -40,6 +40,7 @@ from cifar_lab.models.whitened import (
     frontier_tiny,
     frontier_tiny_mirrored,
     frontier_wide,
+    frontier_wide_mirrored,
 )
 from cifar_lab.models.wide_resnet import WideBlock, WideResNet
 from cifar_lab.utils.errors import unknown_name
@@ -70,6 +71,7 @@ __all__ = [
     "frontier_tiny",
     "frontier_tiny_mirrored",
     "frontier_wide",
+    "frontier_wide_mirrored",
     "resnet_small",
     "resnet_wide",
 ]
@@ -83,6 +85,7 @@ MODELS: dict[str, Callable[..., nn.Module]] = {
     "tinynet": TinyNet,
     "smallcifarnet": SmallCIFARNet,
     "frontier-wide": frontier_wide,
+    "frontier-wide-mirrored": frontier_wide_mirrored,
     "frontier-tiny": frontier_tiny,
     "frontier-tiny-mirrored": frontier_tiny_mirrored,
     "frontier-94": frontier_94,

@@ -212,6 +212,12 @@ def frontier_wide(num_classes: int = 10) -> WhitenedResNet:
     return WhitenedResNet(stages, num_classes=num_classes)
 
 
+def frontier_wide_mirrored(num_classes: int = 10) -> WhitenedResNet:
+    """Build the network with 117,156 parameters, for images and their mirror images alike."""
+    second = Stage(72, passes=2, pooled_passes=1, mirrored=True, conv_sets=2)
+    return WhitenedResNet([Stage(32, mirrored=True), second], num_classes=num_classes)
+
+
 def frontier_tiny(num_classes: int = 10) -> WhitenedResNet:
     """Build the network with a tenth of the small bottleneck ResNet's parameters: 3,312."""
     stages = [Stage(32, convs=1, passes=3, pooled_passes=2, separable=True)]

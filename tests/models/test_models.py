@@ -33,6 +33,7 @@ STATED = {
 # Name: the parameters, with the classes that the network is for.
 FRONTIER = {
     "frontier-wide": 119_544,
+    "frontier-wide-mirrored": 117_156,
     "frontier-tiny": 3_312,
     "frontier-tiny-mirrored": 2_634,
     "frontier-94": 902_072,
