@@ -177,10 +177,11 @@ class TestWheel:
         assert done.stdout.strip() == f"{target}/cifar_lab/__init__.py"
 
     def test_an_extras_own_extras_are_followed(self) -> None:
-        found = requirements("grading")
+        found = requirements("test")
         assert any(one.startswith("torch>=") for one in found)
-        assert any(one.startswith("pytest-xdist") for one in found)
+        assert any(one.startswith("pytest-timeout") for one in found)
         assert any(one.startswith("nbclient") for one in found), "of the extra `notebook`"
+        assert any(one.startswith("pytest-xdist") for one in found), "of the extra `grading`"
         assert not any(one.startswith(("cifar", "ruff")) for one in found)
 
 

@@ -42,7 +42,7 @@ QUICK = [name for name, mutant in MUTANTS.items() if mutant.quick]
 OFTEN = [name for name in QUICK if MUTANTS[name].often]
 RARELY = [name for name in QUICK if not MUTANTS[name].often]
 HARMFUL = [name for name, mutant in MUTANTS.items() if not mutant.quick]
-CORRECT_OFTEN = ("an own class and loop in a plain notebook", "the library's run and submit")
+CORRECT_OFTEN = ("an own class and loop in a plain notebook",)
 WRITTEN = {"findings_written", "choices_discussed"}  # a part of what is asked for earns a share
 LIMITS = Limits(wall_seconds=120, cpu_seconds=120, memory_mib=2048, file_mib=64, processes=32)
 
