@@ -450,7 +450,9 @@ ENTRY_POINTS = """
     ("name", "experiment", "pretrained"),
     [
         ("cifar10", "cifar10-mlp", "cifar10-frontier-tiny"),
-        ("cifar100", "cifar100-tinynet", "cifar100-frontier"),
+        pytest.param(
+            *("cifar100", "cifar100-tinynet", "cifar100-frontier"), marks=pytest.mark.slow
+        ),
     ],
 )
 def test_every_way_to_the_images_leads_to_the_fake_ones(tmp_path, name, experiment, pretrained):
