@@ -144,24 +144,11 @@ def _expected(run: Planned, loaded: dict[str, Data]) -> float:
 
 
 def _refuse_taken(runs: Sequence[Planned], options: argparse.Namespace) -> None:
-    """Raise before the first of several runs where a later one would not begin.
+    """Raise before the first of several runs where a later one would not begin."""
+    from cifar_lab.experiments.folders import refuse_taken
 
-    Raises:
-        FileExistsError: There is a run already, and no option says what is to be done.
-    """
-    from cifar_lab.experiments.folders import run_folders
-
-    if len(runs) < 2 or options.resume or options.again:  # `run` itself tells more of a single one
-        return
-    places = [each.place(options.out or RUNS) for each in runs]
-    taken = [str(place) for place in places if run_folders(place)]
-    if taken:
-        more = f" and {len(taken) - 3} more" if len(taken) > 3 else ""
-        raise FileExistsError(
-            f"There are runs in {', '.join(taken[:3])}{more} already. Give --resume to load the "
-            "finished ones and resume the interrupted, --skip-finished to leave out the finished, "
-            "--again to train from scratch into new folders, or another folder with --out."
-        )
+    if len(runs) > 1 and not (options.resume or options.again):  # `run` tells more of a single one
+        refuse_taken(each.place(options.out or RUNS) for each in runs)
 
 
 def _interruption(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from pathlib import Path
 
 from cifar_lab.utils.files import user_path
@@ -64,3 +65,23 @@ def make_folder(folder: Path, *, new: bool = False) -> Path:
             "Give a folder that can be written, with out=... or --out."
         ) from error
     return folder
+
+
+def refuse_taken(places: Iterable[Path]) -> None:
+    """Raise before the first of several runs where a later one would not begin.
+
+    Args:
+        places: The usual folder of each run.
+
+    Raises:
+        FileExistsError: There is a run already in one of them.
+    """
+    taken = [str(place) for place in places if run_folders(place)]
+    if taken:
+        more = f" and {len(taken) - 3} more" if len(taken) > 3 else ""
+        raise FileExistsError(
+            f"There are runs in {', '.join(taken[:3])}{more} already. Give --resume (resume=True) "
+            "to load the finished ones and resume the interrupted, --skip-finished to leave out "
+            "the finished, --again (again=True) to train from scratch into new folders, or another "
+            "folder with --out (out=...)."
+        )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -12,7 +12,7 @@ from cifar_lab.data.cifar import DATASETS
 from cifar_lab.data.datasets import default_root
 from cifar_lab.data.download import ensure_files
 from cifar_lab.experiments.catalog import Experiment
-from cifar_lab.experiments.folders import run_folders
+from cifar_lab.experiments.folders import refuse_taken
 from cifar_lab.experiments.pickled import pickled
 from cifar_lab.experiments.received import received
 from cifar_lab.experiments.results import find_results
@@ -151,7 +151,7 @@ class ManyRuns:
                 "Give every experiment a name of its own."
             )
         if not (self.resume or self.again):
-            self._refuse_taken(keys)
+            refuse_taken(map(self.place, keys))
 
     def _prepare_this_machine(self) -> None:
         """Refuse a device that is not there, and get the datasets' files, once for all runs."""
@@ -160,18 +160,6 @@ class ManyRuns:
         for name in {experiment.dataset for experiment, _ in self.runs}:
             if name in DATASETS and DATASETS[name].archive is not None:
                 ensure_files(name, self.root or default_root())
-
-    def _refuse_taken(self, keys: Collection[tuple[str, int]]) -> None:
-        places = [self.place(key) for key in keys]
-        taken = [str(place) for place in places if run_folders(place)]
-        if taken:
-            more = f" and {len(taken) - 3} more" if len(taken) > 3 else ""
-            raise FileExistsError(
-                f"There are runs in {', '.join(taken[:3])}{more} already. Load the finished ones "
-                "and resume the interrupted with resume=True (--resume), train from scratch into "
-                "new folders with again=True (--again), or give another folder with out=... "
-                "(--out)."
-            )
 
     def _job(self, experiment: Experiment, seed: int) -> Job:
         return Job(
