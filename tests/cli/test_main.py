@@ -445,6 +445,8 @@ def test_every_command_is_in_the_help(command: str, capsys: Captured) -> None:
 def test_doctor_shows_the_processor_and_the_precision_that_auto_takes(
     monkeypatch: pytest.MonkeyPatch, capsys: Captured
 ) -> None:
+    import torchvision  # noqa: F401 (can't be imported under the patches below)
+
     from cifar_lab.training import precision
 
     flags = {"cpu_name": "AMD EPYC", "avx512_bf16": True, "avx512_f": True, "amx_bf16": False}
