@@ -6,7 +6,7 @@ import argparse
 import shlex
 import signal
 import threading
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from types import FrameType
 from typing import Any
@@ -27,6 +27,14 @@ def command_line(
     words = [word for word in options.arguments if word not in without]
     words += [word for word in also if word not in words]
     return shlex.join([*command_words(), *words])
+
+
+def kept_and_command(kept: Sequence[str], options: argparse.Namespace) -> str:
+    """Return what is kept of the work, and the command that resumes it or starts it again."""
+    if not kept:
+        return f"Nothing of it is saved yet.\nTo start again:\n  {command_line(options)}"
+    resumes = command_line(options, without=("--again",), also=("--resume",))
+    return f"Kept: {' and '.join(kept)}.\nTo resume:\n  {resumes}"
 
 
 @contextmanager

@@ -32,7 +32,9 @@ class Planned:
 
     def place(self, out: Path) -> Path:
         """Return the usual folder of the run."""
-        return out / self.experiment.name / f"seed-{self.seed}"
+        from cifar_lab.experiments.folders import run_place
+
+        return out / run_place(self.experiment.name, self.seed)
 
     def __str__(self) -> str:
         return f"{self.experiment.title} ({self.experiment.name}, seed {self.seed})"

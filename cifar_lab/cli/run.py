@@ -7,7 +7,7 @@ import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from cifar_lab.cli.interruption import command_line
+from cifar_lab.cli.interruption import kept_and_command
 from cifar_lab.cli.options import (
     RUNS,
     add_data,
@@ -165,9 +165,4 @@ def _interruption(
             kept.append(f"the checkpoint in {folder}")
     if done:
         kept.append(counted(len(done), "finished run"))
-    what = f"Kept: {' and '.join(kept)}." if kept else "Nothing of it is saved yet."
-    if kept:
-        resumes = command_line(options, without=("--again",), also=("--resume",))
-    else:
-        resumes = command_line(options)
-    return f"Interrupted {where}. {what}\nTo {'resume' if kept else 'start again'}:\n  {resumes}"
+    return f"Interrupted {where}. {kept_and_command(kept, options)}"

@@ -6,7 +6,7 @@ import argparse
 import shlex
 from typing import TYPE_CHECKING
 
-from cifar_lab.cli.interruption import command_line
+from cifar_lab.cli.interruption import kept_and_command
 from cifar_lab.cli.options import RUNS
 from cifar_lab.cli.planned_runs import Planned, planned_runs, unfinished
 from cifar_lab.utils.console import say
@@ -101,10 +101,7 @@ def _kept(runs: Sequence[Planned], many: ManyRuns, options: argparse.Namespace) 
         kept.append(counted(checkpoints, "checkpoint"))
     if many.folders:
         kept.append(counted(len(many.folders), "finished run"))
-    if not kept:
-        return f"Nothing of it is saved yet.\nTo start again:\n  {command_line(options)}"
-    resumes = command_line(options, without=("--again",), also=("--resume",))
-    return f"Kept: {' and '.join(kept)}.\nTo resume:\n  {resumes}"
+    return kept_and_command(kept, options)
 
 
 def _alone(run: Planned, options: argparse.Namespace) -> str:

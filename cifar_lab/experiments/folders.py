@@ -12,6 +12,17 @@ from cifar_lab.utils.files import user_path
 RESULT, WEIGHTS, CHECKPOINT = "result.json", "weights.pt", "checkpoint.pt"
 
 
+def run_place(name: str, seed: int) -> Path:
+    """Return the usual folder of a run below the folder of results."""
+    return Path(name, f"seed-{seed}")
+
+
+def refuse_resume_and_again(*, resume: bool, again: bool) -> None:
+    """Raise a ValueError where both are given."""
+    if resume and again:
+        raise ValueError("resume=True takes what is there, again=True a new folder; give one.")
+
+
 def run_folders(wanted: Path) -> list[Path]:
     """Return which of `wanted`, `wanted-2`, ... hold a checkpoint or result, the newest first."""
     wanted = user_path(wanted)

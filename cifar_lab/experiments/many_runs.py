@@ -12,7 +12,7 @@ from cifar_lab.data.cifar import DATASETS
 from cifar_lab.data.datasets import default_root
 from cifar_lab.data.download import ensure_files
 from cifar_lab.experiments.catalog import Experiment
-from cifar_lab.experiments.folders import refuse_taken
+from cifar_lab.experiments.folders import refuse_resume_and_again, refuse_taken, run_place
 from cifar_lab.experiments.pickled import pickled
 from cifar_lab.experiments.received import received
 from cifar_lab.experiments.results import find_results
@@ -123,11 +123,10 @@ class ManyRuns:
 
     def place(self, key: tuple[str, int]) -> Path:
         """Return the usual folder of a run."""
-        return self.out / key[0] / f"seed-{key[1]}"
+        return self.out / run_place(*key)
 
     def _check(self) -> None:
-        if self.resume and self.again:
-            raise ValueError("resume=True takes what is there, again=True a new folder; give one.")
+        refuse_resume_and_again(resume=self.resume, again=self.again)
         refuse_torchrun("run_many or " + ("--jobs" if self.scheduler is None else "--scheduler"))
         if self.jobs < 1:
             raise ValueError(f"jobs is {self.jobs}; expected the number of runs at a time.")

@@ -15,7 +15,7 @@ from cifar_lab.data.leakage import identity, labels_identity
 from cifar_lab.data.shares import share_of_data
 from cifar_lab.evaluation import accuracy_and_loss
 from cifar_lab.experiments.catalog import Experiment, find_experiment
-from cifar_lab.experiments.folders import RESULT, WEIGHTS
+from cifar_lab.experiments.folders import RESULT, WEIGHTS, refuse_resume_and_again
 from cifar_lab.experiments.results import Result
 from cifar_lab.experiments.run_folder import RunFolder
 from cifar_lab.models.counting import (
@@ -101,8 +101,7 @@ def run(
     experiment = _known(experiment)
     if out is None and (resume or backup):
         raise ValueError("resume and backup need a folder for checkpoints; give out=...")
-    if resume and again:
-        raise ValueError("resume=True takes what is there, again=True a new folder; give one.")
+    refuse_resume_and_again(resume=resume, again=again)
     seed, device = check_seed(seed), as_device(device)
     ranks = join_ranks()
     data = data or load(experiment.dataset)

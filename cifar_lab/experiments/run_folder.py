@@ -23,6 +23,7 @@ from cifar_lab.experiments.folders import (
     make_folder,
     numbered,
     run_folders,
+    run_place,
 )
 from cifar_lab.experiments.results import Result, load_result
 from cifar_lab.experiments.run_copies import RunCopies
@@ -80,7 +81,7 @@ class RunFolder:
             FileNotFoundError: The folder for backups does not exist.
             OSError: It can't be read.
         """
-        name = Path(planned.experiment, f"seed-{planned.seed}")
+        name = run_place(planned.experiment, planned.seed)
         place = out / name
         copies = None if backup is None else RunCopies(backup, name, planned, place)
         there = None if copies is None else copies.look()
