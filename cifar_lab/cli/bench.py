@@ -39,6 +39,11 @@ def add_command(commands: Commands) -> None:
         metavar="PRECISION",
         help="the library's precision, or several, each measured in turn (default: the recipe's)",
     )
+    parser.add_argument(
+        "--estimate",
+        choices=("t4",),
+        help="measure nothing: count what a step does, and print what it would take on this GPU",
+    )
     add_device(parser)
     add_out(parser)
     add_dataset(parser)
@@ -48,6 +53,9 @@ def add_command(commands: Commands) -> None:
 
 def execute(options: argparse.Namespace) -> None:
     """Compare the experiments one by one, and save what was measured."""
+    if options.estimate is not None:
+        _estimate(options)
+        return
     from cifar_lab.benchmark import comparison, report
     from cifar_lab.benchmark.student import BENCHMARKED
     from cifar_lab.experiments.catalog import find_experiments
@@ -69,3 +77,13 @@ def execute(options: argparse.Namespace) -> None:
             folder = report.save(comparisons, options.out or RUNS)
             print(report.text(comparisons))
             print(f"Saved bench.json and bench.png in {folder}")
+
+
+def _estimate(options: argparse.Namespace) -> None:
+    """Print what a step of each experiment would take on a GPU."""
+    from cifar_lab.benchmark.step_estimate import GPUS, estimate_step, estimates_table
+    from cifar_lab.benchmark.student import BENCHMARKED
+    from cifar_lab.experiments.catalog import find_experiments
+
+    chosen = [BENCHMARKED[name] for name in find_experiments(options.names, BENCHMARKED)]
+    print(estimates_table([(each, estimate_step(each, GPUS[options.estimate])) for each in chosen]))

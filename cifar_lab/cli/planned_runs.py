@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from cifar_lab.cli.options import RUNS
 from cifar_lab.cli.saved_runs import epochs_done
-from cifar_lab.cli.selection import current_results, named_experiments
+from cifar_lab.cli.selection import named_experiments
 from cifar_lab.utils.console import say
 
 if TYPE_CHECKING:
@@ -67,6 +67,8 @@ def _changed(experiment: Experiment, options: argparse.Namespace) -> Experiment:
 
 
 def _is_finished(experiment: Experiment, seed: int, out: Path) -> bool:
+    from cifar_lab.experiments.current_results import current_results
+
     finished = current_results(out, [experiment]).get(experiment.name, [])
     return any(result.seed == seed for result in finished)
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from cifar_lab.cli.options import RUNS, add_dataset, add_names, add_out
 from cifar_lab.cli.saved_runs import grouped, is_of_experiment, names_and_folders
-from cifar_lab.cli.selection import architecture, current_results, named_experiments
+from cifar_lab.cli.selection import named_experiments
 from cifar_lab.utils.files import user_path
 from cifar_lab.utils.wording import counted
 
@@ -42,6 +42,7 @@ def add_command(commands: Commands) -> None:
 
 def execute(options: argparse.Namespace) -> None:
     """Print a table for each dataset."""
+    from cifar_lab.experiments.current_results import current_results
     from cifar_lab.experiments.published import save_published, summarize
     from cifar_lab.reporting.tables import results_table, uses_of_test_set
 
@@ -71,6 +72,8 @@ def execute(options: argparse.Namespace) -> None:
 
 def _results(experiments: list[Experiment], out: Path) -> tuple[list[Result], list[Result]]:
     """Return the results of the experiments as they are now, and those of another recipe."""
+    from cifar_lab.experiments.current_results import architecture
+
     found: list[Result] = []
     others: list[Result] = []
     for experiment in experiments:

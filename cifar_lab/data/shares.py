@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import hashlib
-import random
 from collections.abc import Iterator
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from cifar_lab.data.batches import Loader
 from cifar_lab.data.image_set import ImageSet
 from cifar_lab.utils.ranks import Ranks
-from cifar_lab.utils.seeding import random_state_kept, seed_generators
+from cifar_lab.utils.seeding import (
+    random_state,
+    random_state_kept,
+    seed_generators,
+    set_random_state,
+)
 
 
 class AlikeLoader:
@@ -42,14 +45,14 @@ class AlikeLoader:
             seed_generators(self._seed)
             batches = iter(self.iterable)
             batch = next(batches, None)
-            state = _random_state()
+            state = random_state()
         self._refuse_differing(batch)
         while batch is not None:
             yield batch
             with random_state_kept():
-                _set_random_state(state)
+                set_random_state(state)
                 batch = next(batches, None)
-                state = _random_state()
+                state = random_state()
 
     def _refuse_differing(self, batch: Any) -> None:
         if len(set(self._ranks.gather(_digest(batch)))) > 1:
@@ -123,13 +126,3 @@ def _digest(batch: Any) -> str:
         if torch.is_tensor(part):
             digest.update(part.detach().cpu().contiguous().numpy().tobytes())
     return digest.hexdigest()
-
-
-def _random_state() -> tuple[Any, Any, Tensor]:
-    return random.getstate(), np.random.get_state(), torch.get_rng_state()
-
-
-def _set_random_state(state: tuple[Any, Any, Tensor]) -> None:
-    random.setstate(state[0])
-    np.random.set_state(state[1])
-    torch.set_rng_state(state[2])

@@ -19,6 +19,7 @@ from cifar_lab.data.cifar import CIFAR100_MEAN
 from cifar_lab.experiments.facts import FACTS, GROUPS
 from cifar_lab.models import build_model
 from cifar_lab.models.custom import built, refuse_built
+from cifar_lab.models.views import check_views
 from cifar_lab.training.recipe import Recipe
 from cifar_lab.utils.errors import unknown_name
 
@@ -40,9 +41,12 @@ class Experiment:
             nothing.
         watch_test: Whether the test accuracy is watched; with False it is measured once, at the
             end.
+        views: "mirror" or "six": at the end, the test accuracy with so many views of each image is
+            measured too, as in `test_accuracy`, and stands in tables beside that of single views.
 
     Raises:
         TypeError: The model is a network, not what builds it.
+        ValueError: There are no views of that name.
 
     Example:
         >>> import cifar_lab as lab
@@ -64,9 +68,11 @@ class Experiment:
     reference: float | None = None
     validation_fraction: float = 0.0
     watch_test: bool = True
+    views: str = "single"
 
     def __post_init__(self) -> None:
         refuse_built(self.model)
+        check_views(self.views)
 
     def build_model(self, num_classes: int) -> nn.Module:
         """Return a new model; a custom one says itself how many classes it has.
@@ -183,6 +189,9 @@ def _row(name: str, model: str, recipe: Recipe, **options: Any) -> Experiment:
     )
 
 
+# Records elsewhere are with six views.
+TO_COMPARE: dict[str, Any] = {"watch_test": False, "views": "six"}
+
 # A new experiment is a row here, and one in `facts`.
 _ROWS = [
     _row("cifar10-mlp", "mlp", ASSIGNMENT_A_RECIPE),
@@ -192,10 +201,10 @@ _ROWS = [
     _row("cifar10-resnet-wide", "resnet-wide", ASSIGNMENT_A_RECIPE),
     _row("cifar100-tinynet", "tinynet", TINYNET_RECIPE, validation_fraction=0.1),
     _row("cifar100-smallcifarnet", "smallcifarnet", SMALLCIFARNET_RECIPE, validation_fraction=0.1),
-    _row("cifar10-frontier-wide", "frontier-wide-mirrored", FRONTIER_WIDE_RECIPE, watch_test=False),
-    _row("cifar10-frontier-tiny", "frontier-tiny-mirrored", FRONTIER_TINY_RECIPE, watch_test=False),
-    _row("cifar10-frontier-94", "frontier-94", FRONTIER_94_RECIPE, watch_test=False),
-    _row("cifar100-frontier", "frontier-100", FRONTIER_100_RECIPE, watch_test=False),
+    _row("cifar10-frontier-wide", "frontier-wide-mirrored", FRONTIER_WIDE_RECIPE, **TO_COMPARE),
+    _row("cifar10-frontier-tiny", "frontier-tiny-mirrored", FRONTIER_TINY_RECIPE, **TO_COMPARE),
+    _row("cifar10-frontier-94", "frontier-94", FRONTIER_94_RECIPE, **TO_COMPARE),
+    _row("cifar100-frontier", "frontier-100", FRONTIER_100_RECIPE, **TO_COMPARE),
 ]
 EXPERIMENTS: dict[str, Experiment] = {experiment.name: experiment for experiment in _ROWS}
 

@@ -6,21 +6,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import torch
-
 from cifar_lab.data.cifar import DATASETS
 from cifar_lab.data.datasets import default_root
 from cifar_lab.data.download import ensure_files
 from cifar_lab.experiments.catalog import Experiment
+from cifar_lab.experiments.current_results import current_results
 from cifar_lab.experiments.folders import refuse_resume_and_again, refuse_taken, run_place
 from cifar_lab.experiments.pickled import pickled
 from cifar_lab.experiments.received import received
-from cifar_lab.experiments.results import find_results
 from cifar_lab.experiments.run_process import Event, Finished, Job
 from cifar_lab.experiments.runs_here import run_here
 from cifar_lab.experiments.runs_on_cluster import run_on_cluster
 from cifar_lab.experiments.runs_view import RunsView
-from cifar_lab.models.counting import architecture_digest
 from cifar_lab.utils.devices import as_device
 from cifar_lab.utils.seeding import check_seed
 from cifar_lab.utils.torchrun import refuse_torchrun
@@ -175,20 +172,7 @@ class ManyRuns:
 
     def _finished(self) -> dict[tuple[str, int], Path]:
         """Return the folders of the finished runs among these."""
-        found = {}
-        experiments = {experiment.name: experiment for experiment, _ in self.runs}
-        for name, each in experiments.items():
-            if not (self.out / name).is_dir():
-                continue
-            with torch.random.fork_rng(devices=[]):  # the caller's random numbers stay as they are
-                model = each.build_model(DATASETS[each.dataset].num_classes)
-            wanted = {name: (each.dataset, each.recipe)}
-            results = find_results(self.out, wanted, {name: architecture_digest(model)})
-            for result in results.get(name, []):
-                assert result.folder is not None
-                found[name, result.seed] = result.folder
-        return {
-            (each.name, seed): found[each.name, seed]
-            for each, seed in self.runs
-            if (each.name, seed) in found
-        }
+        results = current_results(self.out, {each.name: each for each, _ in self.runs}.values())
+        found = {(name, run.seed): run.folder for name, runs in results.items() for run in runs}
+        wanted = {(each.name, seed) for each, seed in self.runs}
+        return {key: folder for key, folder in found.items() if key in wanted and folder}

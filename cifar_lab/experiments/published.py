@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from statistics import mean
 
@@ -28,6 +28,7 @@ class Published:
         parameters: Number of parameters of the model.
         training_flops: Floating-point operations of one run's training, in matrix products.
         test_accuracies: Test accuracies in percent, by seed.
+        views: Those with several views of each image, by the views' name.
     """
 
     experiment: str
@@ -36,6 +37,7 @@ class Published:
     parameters: int
     training_flops: float
     test_accuracies: dict[int, float]
+    views: dict[str, dict[int, float]] = field(default_factory=dict)
 
     @property
     def accuracy(self) -> float:
@@ -79,6 +81,11 @@ def _summary(name: str, runs: Sequence[Result]) -> Published:
         parameters=first.parameters,
         training_flops=first.training_flops,
         test_accuracies={run.seed: run.test_accuracy for run in runs},
+        views={
+            views: {run.seed: run.views[views] for run in runs}
+            for views in first.views
+            if all(views in run.views for run in runs)
+        },
     )
 
 
@@ -99,16 +106,19 @@ def load_published(path: str | Path | None = None) -> list[Published]:
     path = path or Path(__file__).with_name("published.json")
     try:
         rows = json.loads(read_text(user_path(path)))
-        for row in rows:  # JSON has no numbers as keys
-            row["test_accuracies"] = {
-                int(seed): accuracy for seed, accuracy in row["test_accuracies"].items()
-            }
+        for row in rows:
+            row["test_accuracies"] = _by_seed(row["test_accuracies"])
+            row["views"] = {name: _by_seed(each) for name, each in row.get("views", {}).items()}
         return [Published(**row) for row in rows]
     except (TypeError, KeyError, ValueError) as error:
         raise ValueError(
             f"{path} holds no figures; expected a file that `save_published` or "
             f"`cifar-lab table --json` wrote ({error})."
         ) from error
+
+
+def _by_seed(accuracies: Mapping[str, float]) -> dict[int, float]:
+    return {int(seed): accuracy for seed, accuracy in accuracies.items()}  # JSON has texts as keys
 
 
 def published_run_names() -> list[str]:

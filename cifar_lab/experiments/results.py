@@ -49,6 +49,8 @@ class Result:
         images: Digest of the training images and labels; "" in results saved before there was one.
         training_flops: Floating-point operations of all forward and backward passes of the
             training, in matrix products; 0 in results saved before they were counted.
+        views: Test accuracies in percent with several views of each image ("mirror", "six"), by
+            their name; empty where the experiment has none.
         model: The trained model, in eval mode. In a result that was loaded without it, any use of
             it is an error that says how to load it.
         folder: Folder of the result and the weights; None where nothing was saved.
@@ -73,6 +75,7 @@ class Result:
     architecture: str = ""
     images: str = ""
     training_flops: float = 0.0
+    views: dict[str, float] = field(default_factory=dict)
     model: nn.Module | None = field(default=None, repr=False)
     folder: Path | None = None
 
@@ -164,6 +167,7 @@ def _row(result: Result) -> dict[str, Any]:
         "train_loss": None if last is None else last.train_loss,
         "validation_accuracy": None if last is None else last.validation_accuracy,
         "test_accuracy": result.test_accuracy,
+        **{f"test_accuracy_{name}_views": accuracy for name, accuracy in result.views.items()},
         "seconds": result.seconds,
         "folder": None if result.folder is None else str(result.folder),
     }

@@ -13,7 +13,7 @@ from cifar_lab.data.datasets import load
 from cifar_lab.data.image_set import Data, split
 from cifar_lab.data.leakage import identity, labels_identity
 from cifar_lab.data.shares import share_of_data
-from cifar_lab.evaluation import accuracy_and_loss
+from cifar_lab.evaluation import accuracy_by_views
 from cifar_lab.experiments.catalog import Experiment, find_experiment
 from cifar_lab.experiments.folders import RESULT, WEIGHTS, refuse_resume_and_again
 from cifar_lab.experiments.results import Result
@@ -160,10 +160,14 @@ def run(
         raise
 
     # Measure and save.
+    accuracies = accuracy_by_views(
+        model, share_of_data(test, ranks, seed=seed), experiment.views, ranks
+    )
     result = replace(
         planned,
         history=history,
-        test_accuracy=accuracy_and_loss(model, share_of_data(test, ranks, seed=seed), ranks)[0],
+        test_accuracy=accuracies.pop("single"),
+        views=accuracies,
         test_uses=folder.earlier_tests
         + sum(record.test_accuracy is not None for record in history)
         + 1,
@@ -229,4 +233,6 @@ def _silent(line: str) -> None:
 
 
 def _test_line(result: Result) -> str:
-    return f"Test accuracy at the end: {result.test_accuracy:.2f} %"
+    line = f"Test accuracy at the end: {result.test_accuracy:.2f} %"
+    views = [f"{accuracy:.2f} % with views={name!r}" for name, accuracy in result.views.items()]
+    return ", ".join([line, *views])

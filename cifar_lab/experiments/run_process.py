@@ -1,6 +1,6 @@
 """A run in a process of its own: the same on this machine and on a worker of a cluster.
 
-The standard library alone, so that a worker does not import PyTorch: its child does.
+It imports no PyTorch: on a worker, only the run's process needs that.
 """
 
 from __future__ import annotations
@@ -18,6 +18,8 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, Any
+
+from cifar_lab.utils.cores import available_cores
 
 GRACE = 15.0  # seconds that an interrupted run gets to end by itself
 LOOK = 0.5  # seconds between two looks whether the run is still wanted
@@ -92,18 +94,11 @@ class Finished:
     files: Mapping[str, bytes] | None = None
 
 
-def cores() -> int:
-    """Return the number of cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
 def thread_settings(jobs: int) -> dict[str, str]:
     """Return the environment that gives each of several jobs its share of the cores."""
     if os.environ.get("OMP_NUM_THREADS"):
         return {}
-    return {"OMP_NUM_THREADS": str(max(1, cores() // jobs))}
+    return {"OMP_NUM_THREADS": str(max(1, int(available_cores() / jobs)))}
 
 
 def run_in_process(

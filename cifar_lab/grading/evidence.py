@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,8 @@ from typing import Any
 import numpy as np
 
 from cifar_lab.grading.attempts import Way
+from cifar_lab.grading.isolation import files
+from cifar_lab.grading.isolation.scratch import scratch_folder
 from cifar_lab.grading.notebook_run import NotebookRun
 from cifar_lab.grading.outcomes import answer_of, is_examination, is_look_answer
 from cifar_lab.grading.sandboxed import seen as seen_in_run
@@ -115,10 +116,13 @@ class Evidence(NotebookRun):
             ran = self._keep("run with export", lambda: self._run(way, then="export"))
         if "program" not in ran["arrays"]:
             return None
-        with tempfile.TemporaryDirectory() as folder:
-            program = Path(folder, "model.pt2")
+        folder = scratch_folder("cifar-lab-")
+        try:
+            program = folder / "model.pt2"
             program.write_bytes(ran["arrays"]["program"].tobytes())
             return _if_loaded(self._examine(program=program))
+        finally:
+            files.remove(folder)
 
     def _look_where_it_ran(self, way: Way) -> dict[str, Any]:
         """Look at the model in the process in which its notebook runs.

@@ -21,6 +21,7 @@ from cifar_lab.grading.packages import DISTRIBUTIONS, LIST, installed_packages
 from cifar_lab.grading.settings import Settings
 from cifar_lab.grading.submissions.folder import NOTEBOOK_SUFFIX, files_below
 from cifar_lab.grading.verdicts import NotMadeError, SubmissionError
+from cifar_lab.utils.cores import available_cores
 from cifar_lab.utils.files import read_text
 
 FINE, LOOK, LACKING = "fine", "worth a look", "lacking"
@@ -297,18 +298,6 @@ def _cores(jobs: int) -> Finding:
         seen,
         f"--jobs {max(1, int(cores))}: with more, runs wait for each other, and nothing is faster.",
     )
-
-
-def available_cores() -> float:
-    """Return the number of cores that this process may use; a container may have parts of one."""
-    try:
-        cores: float = len(os.sched_getaffinity(0))
-    except AttributeError:  # macOS
-        cores = os.cpu_count() or 1
-    with suppress(OSError, ValueError):
-        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text(encoding="ascii").split()
-        cores = min(cores, int(quota) / int(period))
-    return cores
 
 
 def _disk(settings: Settings, jobs: int) -> Finding:

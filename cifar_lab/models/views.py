@@ -20,10 +20,10 @@ def check_views(views: str) -> None:
         raise unknown_name("views", views, VIEWS)
 
 
-def logits_of_views(model: nn.Module, images: Tensor, views: str = "single") -> Tensor:
-    """Return the model's logits (N, num_classes), the mean over views of each image.
+def logits_by_views(model: nn.Module, images: Tensor, views: str = "single") -> dict[str, Tensor]:
+    """Return the model's logits (N, num_classes) for the images alone, and their mean over views.
 
-    Where the model returns no tensor, that is returned instead, for `check_logits` to explain.
+    Where the model returns no tensor, that is returned alone, for `check_logits` to explain.
 
     Args:
         model: Takes images and returns logits, or a tuple that begins with them.
@@ -32,16 +32,19 @@ def logits_of_views(model: nn.Module, images: Tensor, views: str = "single") -> 
             these two at half the weight, and at a quarter each both of them shifted by a pixel,
             to the bottom right and to the top left, with the edge mirrored into the gap.
 
+    Returns:
+        The logits by the name of the views: those of "single" first.
+
     Source: six views with these weights, Jordan 2024 (arXiv:2404.00498).
     """
     single = logits_in(run_model(model, images))[0]
     if views == "single" or not torch.is_tensor(single):
-        return single
+        return {"single": single}
     (_, weight), *others = _weighted_views(images, views)
     total = weight * single
     for view, weight in others:
         total = total + weight * logits_in(run_model(model, view))[0]
-    return total
+    return {"single": single, views: total}
 
 
 def _weighted_views(images: Tensor, views: str) -> Iterator[tuple[Tensor, float]]:

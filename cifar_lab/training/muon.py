@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import torch
@@ -13,28 +14,30 @@ NEWTON_SCHULZ_STEPS = 5
 COEFFICIENTS = (3.4445, -4.7750, 2.0315)
 
 
-def orthogonalize(matrix: Tensor) -> Tensor:
-    """Return a matrix with the same singular vectors and all singular values near 1.
+def orthogonalize(matrices: Tensor) -> Tensor:
+    """Return matrices with the same singular vectors and all singular values near 1.
 
-    With the singular value decomposition U S V' of the matrix the result is about U V'. It is
+    With the singular value decomposition U S V' of a matrix the result is about U V'. It is
     computed by a Newton-Schulz iteration, which needs matrix products only. Singular values that
     are less than about a thousandth of the matrix's norm stay smaller.
 
     Args:
-        matrix: The matrix (M, N); a zero matrix stays zero.
+        matrices: A matrix (M, N), or several (K, M, N), which take no more operations than one; a
+            zero matrix stays zero.
 
     Source: Bernstein and Newhouse 2024 (arXiv:2409.20325); the coefficients are Jordan's, 2024
     (https://kellerjordan.github.io/posts/muon/).
     """
     a, b, c = COEFFICIENTS
-    x = matrix / (matrix.norm() + 1e-7)
-    tall = x.size(0) > x.size(1)
+    x = matrices.reshape(-1, *matrices.shape[-2:])
+    x = x / (x.norm(dim=(1, 2), keepdim=True) + 1e-7)
+    tall = x.size(1) > x.size(2)
     if tall:
-        x = x.T
+        x = x.mT
     for _ in range(NEWTON_SCHULZ_STEPS):
-        gram = x @ x.T
-        x = a * x + (b * gram + c * gram @ gram) @ x
-    return x.T if tall else x
+        gram = x @ x.mT
+        x = torch.baddbmm(x, torch.baddbmm(gram, gram, gram, beta=b, alpha=c), x, beta=a)
+    return (x.mT if tall else x).reshape(matrices.shape)
 
 
 class Muon(torch.optim.Optimizer):
@@ -48,8 +51,8 @@ class Muon(torch.optim.Optimizer):
 
     torch.optim.Muon, from PyTorch 2.9 on, takes matrices only, and lets their norm grow.
 
-    A gradient scaler's overflow is read on the device: the step is made, and undone there, so that
-    the host never waits to know.
+    A gradient scaler's overflow is read on the device: the step is made there with a length of
+    zero, so that the host never waits to know.
 
     Args:
         groups: The parameters, as for every optimizer. A group with `orthogonal=True` gets
@@ -80,31 +83,62 @@ class Muon(torch.optim.Optimizer):
         if closure is not None:
             with torch.enable_grad():
                 loss = closure()
-        scale, overflow = getattr(self, "grad_scale", None), getattr(self, "found_inf", None)
+        overflow = getattr(self, "found_inf", None)
         skipped = None if overflow is None else overflow > 0
         for group in self.param_groups:
-            for parameter in group["params"]:
-                if parameter.grad is None:
-                    continue
-                state = self.state[parameter]
-                if not state:
-                    state["momentum"] = torch.zeros_like(parameter)
-                gradient = parameter.grad if scale is None else parameter.grad / scale
-                changed = (parameter, state["momentum"])
-                before = [each.clone() for each in changed] if skipped is not None else []
-                _step(*changed, gradient, group)
-                if skipped is not None:
-                    for new, old in zip(changed, before, strict=True):
-                        torch.where(skipped, old, new, out=new)
+            parameters = [each for each in group["params"] if each.grad is not None]
+            if parameters:
+                self._change(parameters, group, skipped)
         return loss
 
+    def _change(
+        self, parameters: list[Tensor], group: dict[str, Any], skipped: Tensor | None
+    ) -> None:
+        """Change parameters by their gradients, all together: a GPU is kept waiting by each call.
 
-def _step(parameter: Tensor, momentum: Tensor, gradient: Tensor, group: dict[str, Any]) -> None:
-    """Change a parameter and its momentum by a gradient, with the settings of its group."""
-    momentum.mul_(group["momentum"]).add_(gradient)
-    update = gradient.add(momentum, alpha=group["momentum"])
-    if group["orthogonal"]:
-        update = orthogonalize(update.flatten(1)).view_as(update)
-        norm = parameter.norm().clamp(min=1e-7)
-        parameter.mul_(len(parameter) ** 0.5 / norm)
-    parameter.sub_(update, alpha=group["lr"])
+        Args:
+            parameters: The parameters of a group that have gradients.
+            group: The group's settings.
+            skipped: Whether gradients are infinite, so that nothing may change; None if not.
+        """
+        gradients = [each.grad for each in parameters if each.grad is not None]
+        momenta = [self._momentum(each) for each in parameters]
+        rate, kept = group["lr"], group["momentum"]
+        scale = getattr(self, "grad_scale", None)
+        if scale is not None:
+            gradients = torch._foreach_div(gradients, scale)
+        if skipped is not None:
+            zero, one = (torch.full((), value, device=skipped.device) for value in (0.0, 1.0))
+            gradients = [torch.where(skipped, zero, each) for each in gradients]
+            rate, kept = torch.where(skipped, zero, rate), torch.where(skipped, one, kept)
+        torch._foreach_mul_(momenta, kept)
+        torch._foreach_add_(momenta, gradients)
+        updates = torch._foreach_add(gradients, momenta, alpha=group["momentum"])
+        if group["orthogonal"]:
+            updates = _orthogonal(updates)
+            sizes = [len(each) ** 0.5 for each in parameters]
+            norms = torch.stack(torch._foreach_div(torch._foreach_norm(parameters), sizes))
+            factors = norms.clamp(min=1e-7).reciprocal()
+            if skipped is not None:
+                factors = torch.where(skipped, one, factors)
+            torch._foreach_mul_(parameters, list(factors.unbind()))
+        torch._foreach_sub_(parameters, torch._foreach_mul(updates, rate))
+
+    def _momentum(self, parameter: Tensor) -> Tensor:
+        state = self.state[parameter]
+        if not state:
+            state["momentum"] = torch.zeros_like(parameter)
+        momentum: Tensor = state["momentum"]
+        return momentum
+
+
+def _orthogonal(updates: Sequence[Tensor]) -> list[Tensor]:
+    """Return the orthogonal step for each update; those of equal shapes are computed together."""
+    places = defaultdict(list)
+    for place, update in enumerate(updates):
+        places[update.flatten(1).shape].append(place)
+    steps: dict[int, Tensor] = {}
+    for alike in places.values():
+        matrices = torch.stack([updates[place].flatten(1) for place in alike])
+        steps |= dict(zip(alike, orthogonalize(matrices).unbind(), strict=True))
+    return [steps[place].view_as(update) for place, update in enumerate(updates)]

@@ -10,6 +10,7 @@ import hashlib
 import random
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import numpy as np
 import torch
@@ -76,6 +77,19 @@ def generator(
 ) -> torch.Generator:
     """Return a new generator for one purpose in one epoch of a run."""
     return torch.Generator(device).manual_seed(derive_seed(seed, epoch, purpose))
+
+
+def random_state() -> tuple[Any, ...]:
+    """Return the state of the CPU's generators: Python's, numpy's and PyTorch's."""
+    return random.getstate(), np.random.get_state(), torch.get_rng_state()
+
+
+def set_random_state(state: tuple[Any, ...]) -> None:
+    """Set the CPU's generators to a state that `random_state` returned."""
+    python, numpy, pytorch = state
+    random.setstate(python)
+    np.random.set_state(numpy)
+    torch.set_rng_state(pytorch)
 
 
 @contextmanager

@@ -57,8 +57,11 @@ def test_results_without_their_cost_are_named(make_result: MakeResult) -> None:
 
 
 def test_figures_come_back_from_their_file(make_result: MakeResult, tmp_path: Path) -> None:
-    runs = [make_result(seed=seed, training_flops=1e12) for seed in (0, 1)]
-    figures = summarize({"a": runs, "b": runs[:1]})
+    runs = [
+        make_result(seed=seed, training_flops=1e12, views={"six": 60.0 + seed}) for seed in (0, 1)
+    ]
+    figures = summarize({"a": runs, "b": [replace(runs[0], views={})]})
+    assert [one.views for one in figures] == [{"six": {0: 60.0, 1: 61.0}}, {}]
     save_published(figures, tmp_path / "figures.json")
     assert load_published(tmp_path / "figures.json") == figures
 

@@ -60,6 +60,9 @@ def test_an_unwatched_test_set_is_used_once(data: Data, own: Experiment) -> None
     result = quiet_run(replace(own, watch_test=False), fresh, out=None)
     assert [record.test_accuracy for record in result.history] == [None, None]
     assert result.test_uses == fresh.test.uses.count == 1
+    viewed = quiet_run(replace(own, watch_test=False, views="six"), fresh, out=None)
+    assert viewed.test_uses == 1 and viewed.test_accuracy == result.test_accuracy
+    assert viewed.views == {"six": test_accuracy(result.model, fresh.test, views="six")}
     watched = quiet_run(own, fresh, out=None)
     assert watched.test_uses == 3 and watched.test_accuracy == result.test_accuracy
 

@@ -23,7 +23,7 @@ from cifar_lab.experiments.pickled import pickled
 from cifar_lab.experiments.results import Result
 from cifar_lab.experiments.run import run
 from cifar_lab.experiments.run_many import RunsFailedError, run_many
-from cifar_lab.experiments.run_process import Job, cores, thread_settings
+from cifar_lab.experiments.run_process import Job, thread_settings
 from cifar_lab.experiments.runs_here import visible_gpus
 from cifar_lab.experiments.runs_view import RunsView
 
@@ -258,10 +258,9 @@ def test_a_job_is_the_same_after_its_way_to_the_process() -> None:
 def test_each_job_gets_its_share_of_the_cores(monkeypatch: pytest.MonkeyPatch) -> None:
     assert thread_settings(2) == {}, "the caller's own setting holds"
     monkeypatch.delenv("OMP_NUM_THREADS")
-    monkeypatch.setattr("cifar_lab.experiments.run_process.cores", lambda: 7)
+    monkeypatch.setattr("cifar_lab.experiments.run_process.available_cores", lambda: 7.5)
     assert thread_settings(2) == {"OMP_NUM_THREADS": "3"}
     assert thread_settings(9) == {"OMP_NUM_THREADS": "1"}
-    assert cores() >= 1
 
 
 def test_gpus_are_those_that_this_process_sees(monkeypatch: pytest.MonkeyPatch) -> None:

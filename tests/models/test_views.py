@@ -9,7 +9,7 @@ from cifar_lab.cli.main import main
 from cifar_lab.data.image_set import Data, ImageSet
 from cifar_lab.evaluation import predict, test_accuracy
 from cifar_lab.models.mlp import SimpleMLP
-from cifar_lab.models.views import VIEWS, logits_of_views
+from cifar_lab.models.views import VIEWS, logits_by_views
 
 
 class Counting(nn.Module):
@@ -75,9 +75,9 @@ def test_views_are_of_a_tuple_s_first_logits() -> None:
             return plain(images), torch.zeros(len(images), 10)
 
     images = torch.rand(4, 3, 32, 32)
-    assert torch.equal(
-        logits_of_views(Auxiliary(), images, "six"), logits_of_views(plain, images, "six")
-    )
+    found, expected = (logits_by_views(each, images, "six") for each in (Auxiliary(), plain))
+    assert found.keys() == expected.keys() == {"single", "six"}
+    assert all(torch.equal(found[name], expected[name]) for name in expected)
 
 
 def test_unknown_views_are_refused_with_the_known_names(test: ImageSet) -> None:

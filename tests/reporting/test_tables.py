@@ -55,6 +55,14 @@ def test_the_table_has_means_and_spreads_over_seeds(make_result: MakeResult) -> 
     assert other["test accuracy %"] == "50.00"  # one run has no spread
 
 
+def test_accuracies_with_several_views_have_a_column_of_their_own(make_result: MakeResult) -> None:
+    runs = [make_result(seed=seed, views={"six": 60.0 + 2 * seed}) for seed in (0, 1)]
+    with_views, without = cells(results_table({"viewed": runs, "mine": [make_result()]}))
+    assert with_views["with six views %"] == f"61.00 ± {math.sqrt(2):.2f}"
+    assert with_views["test accuracy %"] == "50.00 ± 0.00" and without["with six views %"] == ""
+    assert "views" not in results_table({"mine": [make_result()]})
+
+
 def test_a_mean_over_precisions_is_named_under_the_table(make_result: MakeResult) -> None:
     alike = [make_result(seed=seed) for seed in (0, 1)]
     other = [make_result(title="Mixed", seed=seed) for seed in (0, 1)]

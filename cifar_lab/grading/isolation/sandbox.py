@@ -49,7 +49,6 @@ import re
 import secrets
 import site
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
@@ -64,6 +63,7 @@ from cifar_lab.grading.isolation import cgroup as cgroup
 from cifar_lab.grading.isolation import files as files
 from cifar_lab.grading.isolation.child import THREADS_PER_PROCESS, TOKEN_BYTES
 from cifar_lab.grading.isolation.outcome import Outcome, judge
+from cifar_lab.grading.isolation.scratch import scratch_folder
 from cifar_lab.grading.isolation.supervision import DEFAULT_LIMITS, SURPLUS, Limits, supervise
 
 __all__ = [
@@ -132,7 +132,7 @@ def run_isolated(
         if not path.is_file() and not path.is_dir():
             raise ValueError(f"There is no file or folder {path} to be read as {name!r}.")
     started = time.monotonic()
-    root = Path(tempfile.mkdtemp(prefix="cifar-lab-sandbox-")).resolve()
+    root = scratch_folder("cifar-lab-sandbox-")
     try:
         _lay_out(root, script, arguments, arrays)
         level = isolation_level()
@@ -162,7 +162,7 @@ def isolation_reason() -> str:
         return "bubblewrap is for Linux alone"
     if bubblewrap.program() is None:
         return "bubblewrap is not installed"
-    root = Path(tempfile.mkdtemp(prefix="cifar-lab-sandbox-")).resolve()
+    root = scratch_folder("cifar-lab-sandbox-")
     try:
         _lay_out(root, PROBE, {}, {})
         outcome = _run(root, "bubblewrap", {}, Limits(wall_seconds=60))

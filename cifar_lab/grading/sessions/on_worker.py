@@ -7,7 +7,6 @@ process. Nothing here needs a main thread.
 from __future__ import annotations
 
 import json
-import tempfile
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,6 +15,7 @@ from pathlib import Path
 
 from cifar_lab.grading.isolation import files
 from cifar_lab.grading.isolation.sandbox import isolation_level, isolation_reason
+from cifar_lab.grading.isolation.scratch import scratch_below, scratch_folder
 from cifar_lab.grading.machine import FINE, Finding, machine_report
 from cifar_lab.grading.sessions.fingerprint import Environment, environment
 from cifar_lab.grading.sessions.grade import grade_submission
@@ -129,14 +129,13 @@ def _own_folder() -> Iterator[Path]:
     """Make a folder for one submission where Dask itself removes what a killed worker leaves."""
     from distributed import get_worker
 
-    of_worker = get_worker().local_directory
-    if isolation_level() == BEST_ISOLATION:
-        # The sandbox's own files as well. Without bubblewrap students' code sees these paths, which
-        # would be too long for its sockets.
-        tempfile.tempdir = of_worker
-    folder = Path(tempfile.mkdtemp(prefix="cifar-lab-", dir=of_worker))
+    of_worker = Path(get_worker().local_directory)
+    with scratch_below(of_worker):
+        folder = scratch_folder("cifar-lab-")
     try:
-        yield folder
+        # The sandbox's own files as well. Without bubblewrap students' code sees their paths, which
+        # would be too long for its sockets.
+        with scratch_below(of_worker if isolation_level() == BEST_ISOLATION else None):
+            yield folder
     finally:
-        tempfile.tempdir = None  # the usual one
         files.remove(folder)

@@ -12,6 +12,7 @@ from cifar_lab.reporting.tables.markdown import markdown_table
 from cifar_lab.utils.statistics import mean_and_spread
 from cifar_lab.utils.wording import counted
 
+VIEWS_COLUMNS = {"mirror": "with mirror images %", "six": "with six views %"}
 DATASET_TITLES = {name: facts.title for name, facts in DATASETS.items()}
 
 
@@ -32,7 +33,9 @@ def results_table(results: Mapping[str, Sequence[Result]]) -> str:
     (dataset,) = {run.dataset for group in results.values() for run in group}
     # The course's figures are on real images: next to synthetic ones they would only mislead.
     with_reference = dataset != "synthetic"
+    views = list(dict.fromkeys(name for group in results.values() for name in group[0].views))
     columns = ["experiment", "parameters", "MACs", "train loss", "test accuracy %"]
+    columns += [VIEWS_COLUMNS[name] for name in views]
     columns += ["course's %"] if with_reference else []
     rows, notes = [], []
     for name, group in results.items():
@@ -43,6 +46,9 @@ def results_table(results: Mapping[str, Sequence[Result]]) -> str:
             f"{mean(run.history[-1].train_loss for run in group):.4f}",
             mean_and_spread([run.test_accuracy for run in group]),
         ]
+        for name in views:
+            measured = all(name in run.views for run in group)
+            row.append(mean_and_spread([run.views[name] for run in group]) if measured else "")
         if with_reference:
             experiment = EXPERIMENTS.get(name)
             reference = experiment.reference if experiment else None
