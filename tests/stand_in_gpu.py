@@ -7,7 +7,7 @@ file of the package that it comes from. It says nothing about a GPU's speed and 
 
     with StandInGPU() as gpu:
         fit(model, train, recipe, device="cuda")
-    assert gpu.waits == {("to the host", "prediction.py"): 2}
+    assert gpu.waits == {("to the host", "evaluation/prediction.py"): 2}
 """
 
 from __future__ import annotations

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+
+import torch
 
 from cifar_lab.data.cifar import DATASETS
 from cifar_lab.data.datasets import default_root
 from cifar_lab.data.download import ensure_files
+from cifar_lab.experiments.budget import training_flops
 from cifar_lab.experiments.catalog import Experiment
 from cifar_lab.experiments.current_results import current_results
 from cifar_lab.experiments.folders import refuse_resume_and_again, refuse_taken, run_place
@@ -68,7 +72,7 @@ class ManyRuns:
         """
         self._check()
         keys = {f"{each.name}, seed {seed}": (each.name, seed) for each, seed in self.runs}
-        jobs = {str(job): job for job in map(self._job, *zip(*self.runs, strict=True))}
+        jobs = {str(job): job for job in map(self._job, *zip(*self._longest_first(), strict=True))}
         if self.scheduler is None:
             self._prepare_this_machine()
         finished = self._finished() if self.resume else {}
@@ -149,6 +153,14 @@ class ManyRuns:
         if not (self.resume or self.again):
             refuse_taken(map(self.place, keys))
 
+    def _longest_first(self) -> list[tuple[Experiment, int]]:
+        """Return the runs in the order to begin them, so that no long one is left over alone."""
+        costs = {}
+        for experiment, _ in self.runs:
+            if experiment.name not in costs:
+                costs[experiment.name] = _cost(experiment)
+        return sorted(self.runs, key=lambda run: -costs[run[0].name])
+
     def _prepare_this_machine(self) -> None:
         """Refuse a device that is not there, and get the datasets' files, once for all runs."""
         if self.device is not None:
@@ -176,3 +188,10 @@ class ManyRuns:
         found = {(name, run.seed): run.folder for name, runs in results.items() for run in runs}
         wanted = {(each.name, seed) for each, seed in self.runs}
         return {key: folder for key, folder in found.items() if key in wanted and folder}
+
+
+def _cost(experiment: Experiment) -> float:
+    """Return the floating-point operations of an experiment; 0 where they can't be counted."""
+    with suppress(Exception), torch.random.fork_rng(devices=[]):  # its run tells what is wrong
+        return training_flops(experiment)
+    return 0.0

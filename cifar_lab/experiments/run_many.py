@@ -58,7 +58,7 @@ def run_many(
     """Train experiments from several seeds: side by side on this machine, or on a Dask cluster.
 
     Every run is a process of its own, and leaves in `out` what `run` leaves there, to the bit on
-    the same kind of machine with as many threads.
+    the same kind of machine with as many threads. Those with the most operations begin first.
 
     Args:
         experiments: Names of experiments, or custom `Experiment`s; one or several.

@@ -106,14 +106,14 @@ class Muon(torch.optim.Optimizer):
         rate, kept = group["lr"], group["momentum"]
         scale = getattr(self, "grad_scale", None)
         if scale is not None:
-            gradients = torch._foreach_div(gradients, scale)
+            gradients = list(torch._foreach_div(gradients, scale))
         if skipped is not None:
             zero, one = (torch.full((), value, device=skipped.device) for value in (0.0, 1.0))
             gradients = [torch.where(skipped, zero, each) for each in gradients]
             rate, kept = torch.where(skipped, zero, rate), torch.where(skipped, one, kept)
         torch._foreach_mul_(momenta, kept)
         torch._foreach_add_(momenta, gradients)
-        updates = torch._foreach_add(gradients, momenta, alpha=group["momentum"])
+        updates = list(torch._foreach_add(gradients, momenta, alpha=group["momentum"]))
         if group["orthogonal"]:
             updates = _orthogonal(updates)
             sizes = [len(each) ** 0.5 for each in parameters]

@@ -37,7 +37,7 @@ from cifar_lab.training.recipe import Recipe
 AN_EPOCH = {
     ("to the host", "models/forward.py"): 1,
     ("to the host", "training/losses.py"): 1,
-    ("to the host", "prediction.py"): 2,
+    ("to the host", "evaluation/prediction.py"): 2,
 }
 TRAIN, VALIDATION = synthetic_set(Role.TRAIN, 16, 0), synthetic_set(Role.VALIDATION, 8, 1)
 SMALL = Recipe(2, 4, "adam", 1e-3, augment=(RandomHorizontalFlip(),))
