@@ -7,7 +7,7 @@ host needs to launch it, and as long as memory or matrix units need, kernel by k
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -23,6 +23,7 @@ from cifar_lab.data.batches import Batches
 from cifar_lab.data.cifar import DATASETS
 from cifar_lab.data.image_set import ImageSet, Role, from_numpy
 from cifar_lab.experiments.catalog import Experiment
+from cifar_lab.models.counting import convolution_backward_flops
 from cifar_lab.reporting.tables import markdown_table
 from cifar_lab.training.acceleration import find_acceleration
 from cifar_lab.training.loop import train_epoch
@@ -35,14 +36,15 @@ KERNELS = {
     "convolution_backward": 2,
     "native_batch_norm": 2,
     "native_batch_norm_backward": 2,
-    **dict.fromkeys(
-        ("empty", "empty_like", "empty_strided", "new_empty", "new_empty_strided", "detach"), 0
-    ),
+    "_foreach_norm": 2,
+    **dict.fromkeys(("empty", "empty_like", "empty_strided", "new_empty", "new_empty_strided"), 0),
     **dict.fromkeys(("_local_scalar_dense", "_unsafe_view", "rand", "randint", "randperm"), 0),
     **dict.fromkeys(("_is_all_true", "_record_function_enter_new", "_record_function_exit"), 0),
+    "aminmax": 0,  # of the labels, which are looked at on the CPU alone
 }
 
 GATHERING = {"index", "index_select", "gather", "embedding"}  # they read what they return
+OVERWRITING = {"copy_", "fill_", "zero_"}  # they don't read what they change
 
 
 @dataclass(frozen=True)
@@ -92,7 +94,7 @@ class StepEstimate:
         """The seconds of a step: the host launches the next one while the GPU computes."""
         return max(self.host_seconds, self.gpu_seconds)
 
-    def epoch_seconds(self, images: int = 50_000) -> float:
+    def epoch_seconds(self, images: float = 50_000) -> float:
         """Return the seconds of an epoch, evaluations not included."""
         return self.seconds * images / self.batch_size
 
@@ -100,27 +102,38 @@ class StepEstimate:
 def estimate_step(experiment: Experiment, gpu: GPU = GPUS["t4"]) -> StepEstimate:
     """Estimate the time of an experiment's training step in mixed precision on a GPU.
 
+    Copies from the host and a network's `DataParallel` are not counted.
+
     Args:
         experiment: The experiment; two short trainings on drawn images count what its step does.
         gpu: The speeds of the GPU.
+
+    Returns:
+        The estimate for the recipe's batches.
+
+    Raises:
+        ValueError: Its steps do other operations from batch to batch, as with random transforms
+            that look at their images.
     """
     few, more = (_operations(experiment, size) for size in SIZES)
     if [each.name for each in few] != [each.name for each in more]:
         raise ValueError(
-            f"The steps of {experiment.name} do other operations in larger batches; expected the "
-            "same ones, which can be counted on a few images. Time it on the GPU instead."
+            f"The steps of {experiment.name} do other operations in other batches, as with random "
+            "transforms of some images; expected the same ones, which can be counted on a few "
+            "images. Leave such transforms out, or time it on the GPU."
         )
     batch_size = experiment.recipe.batch_size
     kernels, moved_bytes, flops, seconds = 0, 0.0, 0.0, 0.0
     for one, other in zip(few, more, strict=True):
-        count = KERNELS.get(one.name, 1)
         moved = _at(batch_size, one.moved_bytes, other.moved_bytes)
         done = _at(batch_size, one.flops, other.flops)
-        kernels += count
+        kernels += one.kernels
         moved_bytes += moved
         flops += done
         seconds += max(
-            moved / gpu.bytes_per_second, done / gpu.flops_per_second, count * gpu.kernel_seconds
+            moved / gpu.bytes_per_second,
+            done / gpu.flops_per_second,
+            one.kernels * gpu.kernel_seconds,
         )
     return StepEstimate(
         batch_size, kernels, moved_bytes, flops, kernels * gpu.launch_seconds, seconds
@@ -130,9 +143,10 @@ def estimate_step(experiment: Experiment, gpu: GPU = GPUS["t4"]) -> StepEstimate
 def estimates_table(estimates: Sequence[tuple[Experiment, StepEstimate]]) -> str:
     """Return a Markdown table of experiments and the estimates of their steps."""
     header = ["experiment", "batch", "kernels", "GB", "FLOPs", "ms to launch", "ms on the GPU"]
+    header += ["s per epoch", "minutes in all"]
     rows = []
     for experiment, step in estimates:
-        epoch = step.epoch_seconds()
+        epoch = step.epoch_seconds(50_000 * (1 - experiment.validation_fraction))
         rows.append(
             [
                 experiment.title,
@@ -146,7 +160,7 @@ def estimates_table(estimates: Sequence[tuple[Experiment, StepEstimate]]) -> str
                 f"{epoch * experiment.recipe.epochs / 60:.3g}",
             ]
         )
-    return markdown_table([*header, "s per epoch", "minutes in all"], rows)
+    return markdown_table(header, rows)
 
 
 def _at(batch_size: int, few: float, more: float) -> float:
@@ -157,6 +171,7 @@ def _at(batch_size: int, few: float, more: float) -> float:
 @dataclass(frozen=True)
 class _Operation:
     name: str
+    kernels: int
     moved_bytes: int
     flops: int
 
@@ -178,7 +193,8 @@ class _Counting(TorchDispatchMode):
         name = func._schema.name.partition("::")[2]
         returned = [each.alias_info for each in func._schema.returns]
         is_view = any(alias is not None and not alias.is_write for alias in returned)
-        if not is_view and KERNELS.get(name, 1):
+        kernels = _kernels(name, args)
+        if kernels and not is_view:
             given = dict(zip((each.name for each in func._schema.arguments), args, strict=False))
             changed = [
                 (given | kwargs).get(each.name)
@@ -187,10 +203,34 @@ class _Counting(TorchDispatchMode):
             ]
             written = _bytes(changed or result)
             read = written if name in GATHERING else _bytes([args, kwargs])
-            count = flop_registry.get(func._overloadpacket)
-            flops = 0 if count is None else count(*args, **kwargs, out_val=result)
-            self.done.append(_Operation(name, read + written, flops))
+            if name in OVERWRITING:
+                read -= written
+            flops = _flops(func, args, kwargs, result)
+            self.done.append(_Operation(name, kernels, read + written, flops))
         return result
+
+
+def _kernels(name: str, args: Sequence[Any]) -> int:
+    """Return the kernels of an operation; those on lists need one for each tensor if unlike."""
+    if not name.startswith("_foreach_"):
+        return KERNELS.get(name, 1)
+    lists = [each for each in args if isinstance(each, list | tuple) and each]
+    lists = [each for each in lists if isinstance(each[0], Tensor)]
+    alike = all(
+        len({(one.shape, one.stride(), one.dtype) for one in together}) == 1
+        for together in zip(*lists, strict=True)
+    )
+    return KERNELS.get(name, 1) if alike else len(lists[0])
+
+
+def _flops(func: Any, args: Sequence[Any], kwargs: Mapping[str, Any], result: Any) -> int:
+    packet = func._overloadpacket
+    if packet is torch.ops.aten.convolution_backward:
+        grad_out, images, weights, *rest = args
+        shapes = grad_out.shape, images.shape, weights.shape
+        return convolution_backward_flops(*shapes, *rest, out_shape=None)
+    count = flop_registry.get(packet)
+    return 0 if count is None else int(count(*args, **kwargs, out_val=result))
 
 
 def _bytes(values: Any) -> int:
@@ -201,7 +241,7 @@ def _bytes(values: Any) -> int:
 @random_state_kept()
 def _operations(experiment: Experiment, size: int) -> list[_Operation]:
     """Return the operations of one of an experiment's steps, with batches of this size."""
-    torch.manual_seed(0)  # the same draws for every size
+    torch.manual_seed(0)
     classes = DATASETS[experiment.dataset].num_classes
     model, recipe = experiment.build_model(classes), experiment.recipe
     batches = Batches(
@@ -213,7 +253,7 @@ def _operations(experiment: Experiment, size: int) -> list[_Operation]:
         device="cpu",
     )
     acceleration = find_acceleration(recipe, model, next(iter(batches))[0])
-    state = TrainingState(model, recipe, "bf16")
+    state = TrainingState(model, recipe, "fp16")
     ends: list[int] = []
 
     def after_step(step: int) -> None:
@@ -226,7 +266,7 @@ def _operations(experiment: Experiment, size: int) -> list[_Operation]:
             batches,
             state.optimizer,
             nn.CrossEntropyLoss(label_smoothing=recipe.label_smoothing),
-            precision="bf16",  # on the CPU, in place of fp16: as many bytes, the same operations
+            precision="bf16",  # in place of fp16, which the CPU lacks: as many bytes
             scaler=torch.amp.GradScaler("cpu"),
             gradient_clip=recipe.gradient_clip,
             after_step=after_step,

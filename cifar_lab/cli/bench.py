@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from cifar_lab.cli.options import RUNS, add_data, add_dataset, add_device, add_out
@@ -42,7 +43,8 @@ def add_command(commands: Commands) -> None:
     parser.add_argument(
         "--estimate",
         choices=("t4",),
-        help="measure nothing: count what a step does, and print what it would take on this GPU",
+        help="measure nothing: count what a step in fp16 does, and print what it would take on "
+        "this GPU, which need not be at hand",
     )
     add_device(parser)
     add_out(parser)
@@ -52,7 +54,7 @@ def add_command(commands: Commands) -> None:
 
 
 def execute(options: argparse.Namespace) -> None:
-    """Compare the experiments one by one, and save what was measured."""
+    """Compare the experiments one by one, and save what was measured; or estimate their steps."""
     if options.estimate is not None:
         _estimate(options)
         return
@@ -80,10 +82,22 @@ def execute(options: argparse.Namespace) -> None:
 
 
 def _estimate(options: argparse.Namespace) -> None:
-    """Print what a step of each experiment would take on a GPU."""
+    """Print what a step of each experiment would take on a GPU.
+
+    Raises:
+        ValueError: There are options that are for measuring.
+    """
+    for_measuring = ("images", "precision", "device", "out", "data")
+    given = [name for name in for_measuring if getattr(options, name) is not None]
+    if given:
+        raise ValueError(
+            f"--{given[0]} is for measuring, and --estimate measures nothing. Leave one out."
+        )
     from cifar_lab.benchmark.step_estimate import GPUS, estimate_step, estimates_table
     from cifar_lab.benchmark.student import BENCHMARKED
     from cifar_lab.experiments.catalog import find_experiments
 
     chosen = [BENCHMARKED[name] for name in find_experiments(options.names, BENCHMARKED)]
+    if options.dataset is not None:
+        chosen = [replace(each, dataset=options.dataset) for each in chosen]
     print(estimates_table([(each, estimate_step(each, GPUS[options.estimate])) for each in chosen]))

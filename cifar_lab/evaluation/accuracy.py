@@ -41,6 +41,9 @@ def test_accuracy(model: nn.Module, loader: ImageSet | Loader, *, views: str = "
     return _percent_right(*predict(model, loader, views=views))
 
 
+test_accuracy.__test__ = False  # type: ignore[attr-defined]  # pytest: not a test, in spite of its name
+
+
 def accuracy_and_loss(
     model: nn.Module, loader: ImageSet | Loader, ranks: Ranks = ALONE
 ) -> tuple[float, float]:
@@ -62,22 +65,24 @@ def accuracy_and_loss(
 def accuracy_by_views(
     model: nn.Module, loader: ImageSet | Loader, views: str, ranks: Ranks = ALONE
 ) -> dict[str, float]:
-    """Return `test_accuracy` of single views and of the views, by their name, from one pass.
+    """Return `test_accuracy` of single views and of the views from one pass.
+
+    Errors are those of `predict`.
 
     Args:
         model: Takes float images (N, 3, H, W) in [0, 1] and returns logits (N, num_classes).
         loader: An image set, or a loader of (images, labels): this process's share of the images.
         views: "single", or others, as in `predict`.
         ranks: The processes that measure together; all get the figures of all images.
+
+    Returns:
+        The accuracies in percent: of "single", and of the others by their name.
     """
     by_views, labels = predict_by_views(model, loader, views)
     own = {name: int((logits.argmax(dim=1) == labels).sum()) for name, logits in by_views.items()}
     gathered = ranks.gather((own, len(labels)))
     count = sum(images for _, images in gathered)
     return {name: 100 * (sum(right[name] for right, _ in gathered) / count) for name in own}
-
-
-test_accuracy.__test__ = False  # type: ignore[attr-defined]  # pytest: not a test, in spite of its name
 
 
 def evaluate(

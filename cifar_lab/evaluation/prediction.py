@@ -41,8 +41,8 @@ def predict(
             with them; its mode is restored afterwards.
         data: An image set, or a loader of (images, labels), which has its own batches.
         batch_size: The number of images in a batch of an image set.
-        views: "single"; or "mirror" or "six" for the mean of the logits over so many views of each
-            image, which takes two or six times as long: see `cifar_lab.models.views`.
+        views: "single"; or "mirror" or "six" for the weighted mean of the logits over so many views
+            of each image, which takes two or six times as long: see `cifar_lab.models.views`.
 
     Returns:
         The logits (N, num_classes) and the labels (N,), both on the CPU.
@@ -67,7 +67,14 @@ def predict(
 def predict_by_views(
     model: nn.Module, data: ImageSet | Loader, views: str, batch_size: int = EVALUATION_BATCH_SIZE
 ) -> tuple[dict[str, Tensor], Tensor]:
-    """Return the logits of single views and of the views, by their name, and the labels."""
+    """Return the logits for single views and those for the views, and the labels, from one pass.
+
+    Arguments and errors are those of `predict`.
+
+    Returns:
+        The logits (N, num_classes) by the name of the views, "single" always among them, and the
+        labels (N,), all on the CPU.
+    """
     require_network(model)
     check_views(views)
     device = device_of(model)

@@ -7,8 +7,6 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import torch
-
 from cifar_lab.data.cifar import DATASETS
 from cifar_lab.data.datasets import default_root
 from cifar_lab.data.download import ensure_files
@@ -18,12 +16,13 @@ from cifar_lab.experiments.current_results import current_results
 from cifar_lab.experiments.folders import refuse_resume_and_again, refuse_taken, run_place
 from cifar_lab.experiments.pickled import pickled
 from cifar_lab.experiments.received import received
+from cifar_lab.experiments.results import accuracy_text
 from cifar_lab.experiments.run_process import Event, Finished, Job
 from cifar_lab.experiments.runs_here import run_here
 from cifar_lab.experiments.runs_on_cluster import run_on_cluster
 from cifar_lab.experiments.runs_view import RunsView
 from cifar_lab.utils.devices import as_device
-from cifar_lab.utils.seeding import check_seed
+from cifar_lab.utils.seeding import check_seed, random_state_kept
 from cifar_lab.utils.torchrun import refuse_torchrun
 from cifar_lab.utils.wording import counted, duration
 
@@ -72,12 +71,14 @@ class ManyRuns:
         """
         self._check()
         keys = {f"{each.name}, seed {seed}": (each.name, seed) for each, seed in self.runs}
-        jobs = {str(job): job for job in map(self._job, *zip(*self._longest_first(), strict=True))}
         if self.scheduler is None:
             self._prepare_this_machine()
         finished = self._finished() if self.resume else {}
         self.folders.update(finished)
-        jobs = {name: job for name, job in jobs.items() if keys[name] not in finished}
+        left = [(each, seed) for each, seed in self.runs if (each.name, seed) not in finished]
+        if self.jobs > 1 or self.scheduler is not None:
+            left = _longest_first(left)
+        jobs = {str(job): job for job in (self._job(*run) for run in left)}
         view = RunsView(len(jobs), enabled=progress)
 
         def on_event(name: str, event: Event) -> None:
@@ -89,8 +90,8 @@ class ManyRuns:
             if finished.files is not None:
                 folder = received(finished.files, self.place(keys[name]), resume=self.resume)
             self.folders[keys[name]] = folder
-            accuracy, time = f"{finished.accuracy:.2f} %", duration(finished.seconds)
-            view.end(name, f"test accuracy {accuracy}, trained {time}, in {folder}")
+            accuracy, time = accuracy_text(finished.accuracy, finished.views), finished.seconds
+            view.end(name, f"test accuracy {accuracy}, trained {duration(time)}, in {folder}")
 
         def on_failure(name: str, error: BaseException) -> None:
             self.failures[keys[name]] = error
@@ -153,14 +154,6 @@ class ManyRuns:
         if not (self.resume or self.again):
             refuse_taken(map(self.place, keys))
 
-    def _longest_first(self) -> list[tuple[Experiment, int]]:
-        """Return the runs in the order to begin them, so that no long one is left over alone."""
-        costs = {}
-        for experiment, _ in self.runs:
-            if experiment.name not in costs:
-                costs[experiment.name] = _cost(experiment)
-        return sorted(self.runs, key=lambda run: -costs[run[0].name])
-
     def _prepare_this_machine(self) -> None:
         """Refuse a device that is not there, and get the datasets' files, once for all runs."""
         if self.device is not None:
@@ -190,8 +183,13 @@ class ManyRuns:
         return {key: folder for key, folder in found.items() if key in wanted and folder}
 
 
-def _cost(experiment: Experiment) -> float:
-    """Return the floating-point operations of an experiment; 0 where they can't be counted."""
-    with suppress(Exception), torch.random.fork_rng(devices=[]):  # its run tells what is wrong
-        return training_flops(experiment)
-    return 0.0
+def _longest_first(runs: Sequence[tuple[Experiment, int]]) -> list[tuple[Experiment, int]]:
+    """Return runs in the order to begin them, so that no long one is left over alone."""
+    experiments = {experiment.name: experiment for experiment, _ in runs}
+    if len(experiments) == 1:
+        return list(runs)
+    operations = dict.fromkeys(experiments, 0.0)
+    for name, experiment in experiments.items():
+        with suppress(Exception), random_state_kept():  # if it fails, its own run tells why
+            operations[name] = training_flops(experiment)
+    return sorted(runs, key=lambda run: -operations[run[0].name])

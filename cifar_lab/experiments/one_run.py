@@ -91,7 +91,7 @@ def _run(job: Job, events: Events) -> None:
         progress=False,
         callback=events.after_epoch,
     )
-    done = {"accuracy": result.test_accuracy, "seconds": result.seconds}
+    done = {"accuracy": result.test_accuracy, "seconds": result.seconds, "views": result.views}
     events.send("done", folder=str(result.folder), **done)
 
 

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from statistics import mean
 
-from cifar_lab.experiments.results import Result, load_result
+from cifar_lab.experiments.results import Result, common_views, load_result
 from cifar_lab.experiments.trials import Trial, load_trials
 from cifar_lab.utils.errors import unknown_name
 from cifar_lab.utils.files import read_text, user_path, write_text
@@ -28,7 +28,7 @@ class Published:
         parameters: Number of parameters of the model.
         training_flops: Floating-point operations of one run's training, in matrix products.
         test_accuracies: Test accuracies in percent, by seed.
-        views: Those with several views of each image, by the views' name.
+        views: Those with several views of each image, by the views' name and then by seed.
     """
 
     experiment: str
@@ -81,11 +81,7 @@ def _summary(name: str, runs: Sequence[Result]) -> Published:
         parameters=first.parameters,
         training_flops=first.training_flops,
         test_accuracies={run.seed: run.test_accuracy for run in runs},
-        views={
-            views: {run.seed: run.views[views] for run in runs}
-            for views in first.views
-            if all(views in run.views for run in runs)
-        },
+        views={name: {run.seed: run.views[name] for run in runs} for name in common_views(runs)},
     )
 
 

@@ -125,6 +125,18 @@ class Result:
         write_text(path, to_json(content))
 
 
+def accuracy_text(test_accuracy: float, views: Mapping[str, float]) -> str:
+    """Return a test accuracy in words, with those of several views."""
+    others = [f"{accuracy:.2f} % with views={name!r}" for name, accuracy in views.items()]
+    return ", ".join([f"{test_accuracy:.2f} %", *others])
+
+
+def common_views(runs: Iterable[Result]) -> list[str]:
+    """Return the names of the views that every one of some runs was measured with."""
+    named = [run.views for run in runs]
+    return [name for name in named[0] if all(name in views for views in named)]
+
+
 Results = Result | Iterable[Result] | Mapping[str, Result | Iterable[Result]]
 
 

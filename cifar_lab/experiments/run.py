@@ -16,7 +16,7 @@ from cifar_lab.data.shares import share_of_data
 from cifar_lab.evaluation import accuracy_by_views
 from cifar_lab.experiments.catalog import Experiment, find_experiment
 from cifar_lab.experiments.folders import RESULT, WEIGHTS, refuse_resume_and_again
-from cifar_lab.experiments.results import Result
+from cifar_lab.experiments.results import Result, accuracy_text
 from cifar_lab.experiments.run_folder import RunFolder
 from cifar_lab.models.counting import (
     architecture_digest,
@@ -233,6 +233,4 @@ def _silent(line: str) -> None:
 
 
 def _test_line(result: Result) -> str:
-    line = f"Test accuracy at the end: {result.test_accuracy:.2f} %"
-    views = [f"{accuracy:.2f} % with views={name!r}" for name, accuracy in result.views.items()]
-    return ", ".join([line, *views])
+    return f"Test accuracy at the end: {accuracy_text(result.test_accuracy, result.views)}"

@@ -85,12 +85,14 @@ class Finished:
         folder: The folder of its result, where it was done.
         accuracy: The test accuracy in percent.
         seconds: The seconds of training.
+        views: The test accuracies with several views, as in a `Result`.
         files: The contents of its files by name, if the folder of results is not seen there.
     """
 
     folder: str
     accuracy: float
     seconds: float
+    views: Mapping[str, float]
     files: Mapping[str, bytes] | None = None
 
 
@@ -180,7 +182,8 @@ def _follow(
         if event is None:
             return finished, error
         if event["event"] == "done":
-            finished = Finished(event["folder"], event["accuracy"], event["seconds"])
+            facts = ("folder", "accuracy", "seconds", "views")
+            finished = Finished(*(event[name] for name in facts))
         elif event["event"] == "error":
             error = event["text"]
         else:

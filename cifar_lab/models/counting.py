@@ -117,7 +117,7 @@ def count_training_flops(
             "The model has no parameter that requires a gradient; expected at least one. Unfreeze "
             "a layer with layer.requires_grad_(True)."
         )
-    backward = {torch.ops.aten.convolution_backward: _convolution_backward_flops}
+    backward = {torch.ops.aten.convolution_backward: convolution_backward_flops}
     counter = FlopCounterMode(display=False, custom_mapping=backward)
     with (
         torch.inference_mode(False),
@@ -140,7 +140,7 @@ def count_training_flops(
     return counter.get_total_flops() / len(images)
 
 
-def _convolution_backward_flops(
+def convolution_backward_flops(
     grad_out_shape: list[int], x_shape: list[int], w_shape: list[int], *rest: Any, out_shape: Any
 ) -> int:
     """Count each gradient like the forward pass: PyTorch's own count ignores groups."""

@@ -22,8 +22,11 @@ def orthogonalize(matrices: Tensor) -> Tensor:
     are less than about a thousandth of the matrix's norm stay smaller.
 
     Args:
-        matrices: A matrix (M, N), or several (K, M, N), which take no more operations than one; a
-            zero matrix stays zero.
+        matrices: A matrix (M, N), or several (K, M, N), which take as many calls as one; a zero
+            matrix stays zero.
+
+    Returns:
+        Matrices of the same shape.
 
     Source: Bernstein and Newhouse 2024 (arXiv:2409.20325); the coefficients are Jordan's, 2024
     (https://kellerjordan.github.io/posts/muon/).
@@ -83,32 +86,34 @@ class Muon(torch.optim.Optimizer):
         if closure is not None:
             with torch.enable_grad():
                 loss = closure()
-        overflow = getattr(self, "found_inf", None)
-        skipped = None if overflow is None else overflow > 0
         for group in self.param_groups:
-            parameters = [each for each in group["params"] if each.grad is not None]
-            if parameters:
-                self._change(parameters, group, skipped)
+            by_device = defaultdict(list)
+            for parameter in group["params"]:
+                if parameter.grad is not None:
+                    by_device[parameter.device].append(parameter)
+            for device, parameters in by_device.items():
+                self._change(parameters, group, device)
         return loss
 
     def _change(
-        self, parameters: list[Tensor], group: dict[str, Any], skipped: Tensor | None
+        self, parameters: list[Tensor], group: dict[str, Any], device: torch.device
     ) -> None:
-        """Change parameters by their gradients, all together: a GPU is kept waiting by each call.
+        """Change parameters by their gradients, together: each call makes a GPU wait for the host.
 
         Args:
-            parameters: The parameters of a group that have gradients.
+            parameters: Parameters of a group, all with gradients, and on one device.
             group: The group's settings.
-            skipped: Whether gradients are infinite, so that nothing may change; None if not.
+            device: The device.
         """
+        scale, overflow = (getattr(self, name, None) for name in ("grad_scale", "found_inf"))
         gradients = [each.grad for each in parameters if each.grad is not None]
         momenta = [self._momentum(each) for each in parameters]
         rate, kept = group["lr"], group["momentum"]
-        scale = getattr(self, "grad_scale", None)
         if scale is not None:
-            gradients = list(torch._foreach_div(gradients, scale))
-        if skipped is not None:
-            zero, one = (torch.full((), value, device=skipped.device) for value in (0.0, 1.0))
+            gradients = list(torch._foreach_div(gradients, scale.to(device)))
+        if overflow is not None:
+            skipped = overflow.to(device) > 0
+            zero, one = (torch.full((), value, device=device) for value in (0.0, 1.0))
             gradients = [torch.where(skipped, zero, each) for each in gradients]
             rate, kept = torch.where(skipped, zero, rate), torch.where(skipped, one, kept)
         torch._foreach_mul_(momenta, kept)
@@ -119,7 +124,7 @@ class Muon(torch.optim.Optimizer):
             sizes = [len(each) ** 0.5 for each in parameters]
             norms = torch.stack(torch._foreach_div(torch._foreach_norm(parameters), sizes))
             factors = norms.clamp(min=1e-7).reciprocal()
-            if skipped is not None:
+            if overflow is not None:
                 factors = torch.where(skipped, one, factors)
             torch._foreach_mul_(parameters, list(factors.unbind()))
         torch._foreach_sub_(parameters, torch._foreach_mul(updates, rate))

@@ -28,11 +28,14 @@ def experiment(model: partial[nn.Module], batch_size: int = 8, **settings: Any) 
     return Experiment("own", "cifar10", model, recipe, "Own")
 
 
-@pytest.mark.parametrize("name", ["cifar10-mlp", "cifar10-resnet-small", "cifar10-frontier-wide"])
+@pytest.mark.parametrize(
+    "name",
+    ["cifar10-mlp", "cifar10-resnet-small", "cifar100-smallcifarnet", "cifar10-frontier-wide"],
+)
 def test_the_products_are_those_that_the_model_s_layers_have(name: str) -> None:
     one = BENCHMARKED[name]
     step = estimate_step(one)
-    model = one.build_model(10)
+    model = one.build_model(100 if one.dataset == "cifar100" else 10)
     expected = count_training_flops(model) * one.recipe.batch_size
     muon = one.recipe.optimizer == "muon"  # its own products are a few percent
     assert expected <= step.flops < (1.1 if muon else 1.001) * expected
@@ -48,7 +51,7 @@ def test_bytes_and_kernels_of_a_linear_layer_are_those_counted_by_hand() -> None
     assert step.flops == 2 * 2 * images * 10  # no gradient of the images
 
 
-def test_equal_shapes_take_no_more_orthogonal_steps_than_one() -> None:
+def test_orthogonal_steps_of_equal_shapes_take_no_more_kernels_than_one() -> None:
     muon = {"optimizer": "muon", "other_learning_rate": 0.1, "momentum": 0.9}
 
     def more_than_sgd(count: int) -> int:
@@ -70,6 +73,11 @@ def test_a_step_takes_what_is_slowest() -> None:
     slow_units = estimate_step(one, GPU(1e30, 1e3, kernel_seconds=0.0))
     assert slow_units.seconds == pytest.approx(slow_units.flops / 1e3)
     assert slow_units.epoch_seconds(2000) == 2 * slow_units.seconds
+
+
+def test_what_is_for_measuring_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["bench", "cifar10-mlp", "--estimate", "t4", "--images", "640"]) == 1
+    assert "--images is for measuring" in capsys.readouterr().err
 
 
 def test_the_command_prints_a_row_for_each_experiment(capsys: pytest.CaptureFixture[str]) -> None:

@@ -19,7 +19,7 @@ from tiny_network import FAILS, TINY, waits
 from cifar_lab.data.datasets import load
 from cifar_lab.data.image_set import Data
 from cifar_lab.experiments.catalog import EXPERIMENTS, Experiment
-from cifar_lab.experiments.many_runs import ManyRuns
+from cifar_lab.experiments.many_runs import _longest_first
 from cifar_lab.experiments.pickled import pickled
 from cifar_lab.experiments.results import Result
 from cifar_lab.experiments.run import run
@@ -256,12 +256,11 @@ def test_a_job_is_the_same_after_its_way_to_the_process() -> None:
     assert job.to_line().count(b"\n") == 1 and Job.from_line(job.to_line()) == job
 
 
-def test_the_longest_runs_begin_first(tmp_path: Path) -> None:
+def test_the_longest_runs_begin_first() -> None:
     """By their operations: 22.5 and 0.185 TFLOPs; those of `fails` can not be counted."""
     chosen = [EXPERIMENTS[name] for name in ("cifar10-mlp", "cifar10-resnet-wide")]
     runs = [(each, seed) for seed in (1, 0) for each in [*chosen, FAILS]]
-    longest_first = ManyRuns(runs, tmp_path)._longest_first()
-    assert [(each.name, seed) for each, seed in longest_first] == [
+    assert [(each.name, seed) for each, seed in _longest_first(runs)] == [
         (name, seed) for name in ("cifar10-resnet-wide", "cifar10-mlp", "fails") for seed in (1, 0)
     ]
 

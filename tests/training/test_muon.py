@@ -4,7 +4,7 @@ import copy
 
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from cifar_lab.training.muon import Muon, orthogonalize
 
@@ -29,6 +29,49 @@ def test_the_gradient_s_scale_does_not_matter(factor: float) -> None:
     torch.testing.assert_close(
         orthogonalize(matrix * factor), orthogonalize(matrix), atol=2e-3, rtol=0
     )
+
+
+def test_several_matrices_become_what_each_alone_becomes() -> None:
+    matrices = torch.randn(3, 9, 4, generator=torch.Generator().manual_seed(2))
+    expected = torch.stack([orthogonalize(each) for each in matrices])
+    torch.testing.assert_close(orthogonalize(matrices), expected)
+
+
+@pytest.mark.parametrize("overflow", [None, 0.0, 1.0])
+def test_weights_of_all_shapes_change_together_as_each_alone_does(overflow: float | None) -> None:
+    generator = torch.Generator().manual_seed(0)
+    shapes = [(8, 3, 3, 3), (8, 27), (8, 3, 3, 3), (30, 4), (4, 2, 1, 1)]
+    weights = [torch.randn(shape, generator=generator) for shape in shapes]
+    weights[2] = weights[2].to(memory_format=torch.channels_last)
+    gradients = [[torch.randn(shape, generator=generator) for shape in shapes] for _ in range(3)]
+
+    def trained(places: range) -> list[Tensor]:
+        parameters = [nn.Parameter(weights[place].clone()) for place in places]
+        muon = Muon([{"params": parameters, "orthogonal": True}], lr=0.1, momentum=0.9)
+        for number, step in enumerate(gradients):
+            for parameter, place in zip(parameters, places, strict=True):
+                parameter.grad = step[place].to(memory_format=_format(parameter))
+            if overflow is not None:  # as a gradient scaler does
+                scale = torch.tensor(64.0)
+                muon.grad_scale = scale
+                muon.found_inf = torch.tensor(overflow if number == 1 else 0.0)
+                for parameter in parameters:
+                    parameter.grad.mul_(torch.inf if muon.found_inf else scale)
+            muon.step()
+        return [parameter.detach() for parameter in parameters]
+
+    alone = [trained(range(place, place + 1))[0] for place in range(len(shapes))]
+    torch.testing.assert_close(trained(range(len(shapes))), alone)
+    assert alone[2].is_contiguous(memory_format=torch.channels_last)
+    if overflow:  # the second step was none
+        del gradients[1]
+        overflow = None
+        torch.testing.assert_close([trained(range(1))[0]], alone[:1])
+
+
+def _format(weight: Tensor) -> torch.memory_format:
+    is_plain = weight.ndim < 4 or weight.is_contiguous()
+    return torch.contiguous_format if is_plain else torch.channels_last
 
 
 def test_a_gradient_of_zeros_stays_one() -> None:

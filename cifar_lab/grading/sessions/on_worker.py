@@ -130,8 +130,7 @@ def _own_folder() -> Iterator[Path]:
     from distributed import get_worker
 
     of_worker = Path(get_worker().local_directory)
-    with scratch_below(of_worker):
-        folder = scratch_folder("cifar-lab-")
+    folder = scratch_folder("cifar-lab-", of_worker)
     try:
         # The sandbox's own files as well. Without bubblewrap students' code sees their paths, which
         # would be too long for its sockets.

@@ -7,7 +7,7 @@ from statistics import mean
 
 from cifar_lab.data.cifar import DATASETS
 from cifar_lab.experiments.catalog import EXPERIMENTS
-from cifar_lab.experiments.results import Result
+from cifar_lab.experiments.results import Result, common_views
 from cifar_lab.reporting.tables.markdown import markdown_table
 from cifar_lab.utils.statistics import mean_and_spread
 from cifar_lab.utils.wording import counted
@@ -20,7 +20,8 @@ def results_table(results: Mapping[str, Sequence[Result]]) -> str:
     """Return a Markdown table with one row per experiment.
 
     Figures are means over the seeds, and "±" is the standard deviation between seeds (of the
-    sample), where there are at least two.
+    sample), where there are at least two. Accuracies with several views of each image have a column
+    of their own, for experiments all of whose runs were measured with them.
 
     Args:
         results: Runs of each experiment, one per seed.
@@ -33,7 +34,7 @@ def results_table(results: Mapping[str, Sequence[Result]]) -> str:
     (dataset,) = {run.dataset for group in results.values() for run in group}
     # The course's figures are on real images: next to synthetic ones they would only mislead.
     with_reference = dataset != "synthetic"
-    views = list(dict.fromkeys(name for group in results.values() for name in group[0].views))
+    views = list(dict.fromkeys(name for runs in results.values() for name in common_views(runs)))
     columns = ["experiment", "parameters", "MACs", "train loss", "test accuracy %"]
     columns += [VIEWS_COLUMNS[name] for name in views]
     columns += ["course's %"] if with_reference else []
@@ -47,8 +48,8 @@ def results_table(results: Mapping[str, Sequence[Result]]) -> str:
             mean_and_spread([run.test_accuracy for run in group]),
         ]
         for name in views:
-            measured = all(name in run.views for run in group)
-            row.append(mean_and_spread([run.views[name] for run in group]) if measured else "")
+            is_known = name in common_views(group)
+            row.append(mean_and_spread([run.views[name] for run in group]) if is_known else "")
         if with_reference:
             experiment = EXPERIMENTS.get(name)
             reference = experiment.reference if experiment else None
