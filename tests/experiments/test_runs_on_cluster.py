@@ -9,6 +9,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -109,7 +110,8 @@ def test_the_schedulers_death_is_told_within_half_a_minute_and_the_call_goes_on(
     tmp_path: Path,
 ) -> None:
     marker, out, died = tmp_path / "go", tmp_path / "many", []
-    experiments = [TINY, waits(marker)]
+    longer = replace(TINY, recipe=TINY.recipe.with_epochs(4))  # so it begins first
+    experiments = [longer, waits(marker)]
     with cluster(tmp_path / "dask", workers=1) as made:
 
         def kill() -> None:
