@@ -8,16 +8,16 @@ import torch
 from torch import nn
 
 from cifar_lab.benchmark.profile import Stopwatch
-from cifar_lab.data.augment import Compose
-from cifar_lab.data.batches import Batches
 from cifar_lab.data.image_set import ImageSet, Role
 from cifar_lab.experiments.catalog import Experiment
 from cifar_lab.models.counting import count_training_flops
 from cifar_lab.training.acceleration import find_acceleration
+from cifar_lab.training.custom import loss_function
 from cifar_lab.training.data_checks import first_batch
 from cifar_lab.training.history import EpochRecord
 from cifar_lab.training.loop import fit, train_epoch
 from cifar_lab.training.precision import resolve_precision
+from cifar_lab.training.prepare import training_loader
 from cifar_lab.training.recipe import Recipe
 from cifar_lab.training.state import TrainingState
 
@@ -50,25 +50,16 @@ class Library:
         recipe = self.recipe
         model = self._model(train.num_classes)
         state = TrainingState(model, recipe, self.precision)
-        loss_fn = nn.CrossEntropyLoss(label_smoothing=recipe.label_smoothing)
-        loader = Batches(
-            train,
-            recipe.batch_size,
-            shuffle=True,
-            transform=Compose(recipe.augment) if recipe.augment else None,
-            mix=recipe.mix,
-            device=self.device,
-        )
+        first, loader = (training_loader(train, recipe, 0, self.device) for _ in range(2))
         flops = count_training_flops(state.model)
-        acceleration = find_acceleration(recipe, model, first_batch(loader, self.device)[0])
+        acceleration = find_acceleration(recipe, model, first_batch(first, self.device)[0])
         watch = Stopwatch(state.model, state.optimizer)  # after the trial passes before training
-        loader.epoch = 0
         with acceleration.within(model):
             train_epoch(
                 state.model,
                 watch.batches(loader),
                 state.optimizer,
-                loss_fn,
+                loss_function(None, recipe, self.device),
                 precision=self.precision,
                 scaler=state.scaler,
                 gradient_clip=recipe.gradient_clip,

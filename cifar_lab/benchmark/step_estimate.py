@@ -12,21 +12,22 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import flop_registry
 
 from cifar_lab.data import synthetic
-from cifar_lab.data.augment import Compose
-from cifar_lab.data.batches import Batches
 from cifar_lab.data.cifar import DATASETS
 from cifar_lab.data.image_set import ImageSet, Role, from_numpy
 from cifar_lab.experiments.catalog import Experiment
 from cifar_lab.models.counting import convolution_backward_flops
 from cifar_lab.reporting.tables import markdown_table
 from cifar_lab.training.acceleration import find_acceleration
+from cifar_lab.training.custom import loss_function
+from cifar_lab.training.data_checks import first_batch
 from cifar_lab.training.loop import train_epoch
+from cifar_lab.training.prepare import training_loader
 from cifar_lab.training.state import TrainingState
 from cifar_lab.utils.seeding import random_state_kept
 
@@ -214,8 +215,8 @@ def _kernels(name: str, args: Sequence[Any]) -> int:
     """Return the kernels of an operation; those on lists need one for each tensor if unlike."""
     if not name.startswith("_foreach_"):
         return KERNELS.get(name, 1)
-    lists = [each for each in args if isinstance(each, list | tuple) and each]
-    lists = [each for each in lists if isinstance(each[0], Tensor)]
+    sequences = [each for each in args if isinstance(each, list | tuple)]
+    lists = [each for each in sequences if each and isinstance(each[0], Tensor)]
     alike = all(
         len({(one.shape, one.stride(), one.dtype) for one in together}) == 1
         for together in zip(*lists, strict=True)
@@ -238,21 +239,15 @@ def _bytes(values: Any) -> int:
     return sum(each.numel() * each.element_size() for each in tensors)
 
 
-@random_state_kept()
+@random_state_kept(gpus=False)
 def _operations(experiment: Experiment, size: int) -> list[_Operation]:
     """Return the operations of one of an experiment's steps, with batches of this size."""
     torch.manual_seed(0)
     classes = DATASETS[experiment.dataset].num_classes
     model, recipe = experiment.build_model(classes), experiment.recipe
-    batches = Batches(
-        _drawn(4 * size, classes),
-        size,
-        shuffle=True,
-        transform=Compose(recipe.augment) if recipe.augment else None,
-        mix=recipe.mix,
-        device="cpu",
-    )
-    acceleration = find_acceleration(recipe, model, next(iter(batches))[0])
+    recipe, cpu = replace(recipe, batch_size=size), torch.device("cpu")
+    loader = training_loader(_drawn(4 * size, classes), recipe, 0, cpu)
+    acceleration = find_acceleration(recipe, model, first_batch(loader, cpu)[0])
     state = TrainingState(model, recipe, "fp16")
     ends: list[int] = []
 
@@ -263,11 +258,11 @@ def _operations(experiment: Experiment, size: int) -> list[_Operation]:
     with acceleration.within(model), _Counting() as counting:
         train_epoch(
             model,
-            batches,
+            loader,
             state.optimizer,
-            nn.CrossEntropyLoss(label_smoothing=recipe.label_smoothing),
+            loss_function(None, recipe, cpu),
             precision="bf16",  # in place of fp16, which the CPU lacks: as many bytes
-            scaler=torch.amp.GradScaler("cpu"),
+            scaler=state.scaler,
             gradient_clip=recipe.gradient_clip,
             after_step=after_step,
         )
@@ -275,6 +270,5 @@ def _operations(experiment: Experiment, size: int) -> list[_Operation]:
 
 
 def _drawn(count: int, classes: int) -> ImageSet:
-    pixels, labels = synthetic.draw(count, seed=0)
-    drawn = from_numpy(pixels, labels, Role.TRAIN, synthetic.CLASS_NAMES, "synthetic")
-    return replace(drawn, class_names=tuple(map(str, range(classes))))
+    names = tuple(map(str, range(classes)))
+    return from_numpy(*synthetic.draw(count, seed=0), Role.TRAIN, names, "synthetic")

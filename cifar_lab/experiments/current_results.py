@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-import torch
-
 from cifar_lab.data.cifar import DATASETS
 from cifar_lab.experiments.catalog import Experiment
 from cifar_lab.experiments.results import Result, find_results
 from cifar_lab.models.counting import architecture_digest
+from cifar_lab.utils.seeding import random_state_kept
 
 
 def current_results(out: Path, experiments: Iterable[Experiment]) -> dict[str, list[Result]]:
@@ -33,6 +32,6 @@ def current_results(out: Path, experiments: Iterable[Experiment]) -> dict[str, l
 
 def architecture(experiment: Experiment) -> str:
     """Return the digest of the experiment's network as it is now."""
-    with torch.random.fork_rng(devices=[]):  # the caller's random numbers stay as they are
+    with random_state_kept(gpus=False):
         model = experiment.build_model(DATASETS[experiment.dataset].num_classes)
     return architecture_digest(model)

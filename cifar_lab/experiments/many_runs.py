@@ -190,6 +190,7 @@ def _longest_first(runs: Sequence[tuple[Experiment, int]]) -> list[tuple[Experim
         return list(runs)
     operations = dict.fromkeys(experiments, 0.0)
     for name, experiment in experiments.items():
-        with suppress(Exception), random_state_kept():  # if it fails, its own run tells why
+        # If it fails, its own run tells why.
+        with suppress(Exception), random_state_kept(gpus=False):
             operations[name] = training_flops(experiment)
     return sorted(runs, key=lambda run: -operations[run[0].name])

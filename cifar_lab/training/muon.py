@@ -139,11 +139,12 @@ class Muon(torch.optim.Optimizer):
 
 def _orthogonal(updates: Sequence[Tensor]) -> list[Tensor]:
     """Return the orthogonal step for each update; those of equal shapes are computed together."""
+    matrices = [update.flatten(1) for update in updates]
     places = defaultdict(list)
-    for place, update in enumerate(updates):
-        places[update.flatten(1).shape].append(place)
+    for place, matrix in enumerate(matrices):
+        places[matrix.shape].append(place)
     steps: dict[int, Tensor] = {}
     for alike in places.values():
-        matrices = torch.stack([updates[place].flatten(1) for place in alike])
-        steps |= dict(zip(alike, orthogonalize(matrices).unbind(), strict=True))
+        together = orthogonalize(torch.stack([matrices[place] for place in alike]))
+        steps |= dict(zip(alike, together.unbind(), strict=True))
     return [steps[place].view_as(update) for place, update in enumerate(updates)]

@@ -85,7 +85,7 @@ def prepare(
     loss = loss_function(loss_fn, recipe, device)
     keep_freed_memory()
     model.to(device)
-    loader = _training_loader(train, recipe, seed, device)
+    loader = training_loader(train, recipe, seed, device)
     images = first_batch(loader, device)[0]
     refuse_unshareable(ranks, model, len(images))
     materialize(model, tuple(images.shape[1:]))
@@ -131,9 +131,10 @@ def prepare(
     )
 
 
-def _training_loader(
+def training_loader(
     train: ImageSet | Loader, recipe: Recipe, seed: int, device: torch.device
 ) -> Loader:
+    """Return the batches that a recipe trains on; a custom loader as it is."""
     return as_loader(
         train,
         recipe.batch_size,

@@ -93,13 +93,17 @@ def set_random_state(state: tuple[Any, ...]) -> None:
 
 
 @contextmanager
-def random_state_kept() -> Iterator[None]:
-    """Restore the global generators of PyTorch, numpy and Python at the end of the block."""
-    python, numpy = random.getstate(), np.random.get_state()
+def random_state_kept(*, gpus: bool = True) -> Iterator[None]:
+    """Restore the global generators of PyTorch, numpy and Python at the end of the block.
+
+    Args:
+        gpus: Whether to restore those of GPUs too, which starts CUDA: a process that computes
+            nothing on one need not.
+    """
+    state = random_state()
     try:
         # All GPUs by number: left out, PyTorch warns where there are several, as Kaggle's two T4.
-        with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
+        with torch.random.fork_rng(devices=range(torch.cuda.device_count()) if gpus else []):
             yield
     finally:
-        random.setstate(python)
-        np.random.set_state(numpy)
+        set_random_state(state)

@@ -50,7 +50,7 @@ def test_weights_of_all_shapes_change_together_as_each_alone_does(overflow: floa
         muon = Muon([{"params": parameters, "orthogonal": True}], lr=0.1, momentum=0.9)
         for number, step in enumerate(gradients):
             for parameter, place in zip(parameters, places, strict=True):
-                parameter.grad = step[place].to(memory_format=_format(parameter))
+                parameter.grad = step[place].clone(memory_format=_format(parameter))
             if overflow is not None:  # as a gradient scaler does
                 scale = torch.tensor(64.0)
                 muon.grad_scale = scale

@@ -34,9 +34,10 @@ def results_table(results: Mapping[str, Sequence[Result]]) -> str:
     (dataset,) = {run.dataset for group in results.values() for run in group}
     # The course's figures are on real images: next to synthetic ones they would only mislead.
     with_reference = dataset != "synthetic"
-    views = list(dict.fromkeys(name for runs in results.values() for name in common_views(runs)))
+    measured = {name: common_views(runs) for name, runs in results.items()}
+    all_views = list(dict.fromkeys(views for names in measured.values() for views in names))
     columns = ["experiment", "parameters", "MACs", "train loss", "test accuracy %"]
-    columns += [VIEWS_COLUMNS[name] for name in views]
+    columns += [VIEWS_COLUMNS[views] for views in all_views]
     columns += ["course's %"] if with_reference else []
     rows, notes = [], []
     for name, group in results.items():
@@ -47,9 +48,9 @@ def results_table(results: Mapping[str, Sequence[Result]]) -> str:
             f"{mean(run.history[-1].train_loss for run in group):.4f}",
             mean_and_spread([run.test_accuracy for run in group]),
         ]
-        for name in views:
-            is_known = name in common_views(group)
-            row.append(mean_and_spread([run.views[name] for run in group]) if is_known else "")
+        for views in all_views:
+            is_known = views in measured[name]
+            row.append(mean_and_spread([run.views[views] for run in group]) if is_known else "")
         if with_reference:
             experiment = EXPERIMENTS.get(name)
             reference = experiment.reference if experiment else None
